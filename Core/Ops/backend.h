@@ -1,0 +1,66 @@
+/* The twin interface: one table of functions per back end. The CPU's is linked in; the CUDA
+ * library's is found at run time. A back end implements every kind of Ops/op.h.
+ *
+ * Life of an operator: prepare (choose an algorithm, build its compiled form, say how much
+ * workspace) once; run any number of times; unprepare. run allocates nothing. */
+#ifndef VDNI_BACKEND_H
+#define VDNI_BACKEND_H
+
+#include "Ops/op.h"
+
+enum { VDNI_BACKEND_ABI = 1 };
+
+typedef struct vdni_device vdni_device; /* each back end's own */
+struct vdni_optimizer_step;
+
+typedef struct vdni_device_info {
+    char name[128];         /* for a report: "cpu (oneDNN 2.6.3, amx bf16)" */
+    int32_t bf16_is_fast;   /* non-zero: bf16 is worth using for convolutions */
+    int64_t memory_bytes, memory_free_bytes; /* 0 = unknown */
+} vdni_device_info;
+
+enum {
+    VDNI_PREPARE_VERIFY = 1, /* check each compiled form against the plain C one on first use */
+    VDNI_PREPARE_PLAIN = 2   /* plain C only: the executable specification */
+};
+
+typedef struct vdni_backend {
+    uint32_t abi, size;
+    const char *name;
+    int32_t shares_host_memory; /* device pointers are host pointers */
+
+    VDN_MUST_USE vdn_status (*open)(vdn_ctx *ctx, vdni_device **out, int32_t index,
+                                    int32_t threads, uint32_t flags);
+    void (*close)(vdn_ctx *ctx, vdni_device *device);
+    void (*describe)(const vdni_device *device, vdni_device_info *out);
+
+    /* Memory of the device; 64-byte aligned, contents undefined. */
+    VDN_MUST_USE vdn_status (*allocate)(vdn_ctx *ctx, vdni_device *device, void **out,
+                                        int64_t bytes);
+    void (*release)(vdn_ctx *ctx, vdni_device *device, void *block);
+    VDN_MUST_USE vdn_status (*put)(vdn_ctx *ctx, vdni_device *device, void *to, const void *from,
+                                   int64_t bytes);
+    VDN_MUST_USE vdn_status (*get)(vdn_ctx *ctx, vdni_device *device, void *to, const void *from,
+                                   int64_t bytes);
+    VDN_MUST_USE vdn_status (*zero)(vdn_ctx *ctx, vdni_device *device, void *to, int64_t bytes);
+    VDN_MUST_USE vdn_status (*synchronize)(vdn_ctx *ctx, vdni_device *device);
+
+    /* @p op has passed vdni_op_check; its tensors need no data yet. */
+    VDN_MUST_USE vdn_status (*prepare)(vdn_ctx *ctx, vdni_device *device, vdni_op *op);
+    void (*unprepare)(vdn_ctx *ctx, vdni_device *device, vdni_op *op);
+    VDN_MUST_USE vdn_status (*run)(vdn_ctx *ctx, vdni_device *device, const vdni_op *op,
+                                   void *workspace);
+
+    /* Optimiser steps are not graph operators: flat f32 blocks of @p count values. See optimizer.h */
+    VDN_MUST_USE vdn_status (*optimize)(vdn_ctx *ctx, vdni_device *device,
+                                        const struct vdni_optimizer_step *step);
+} vdni_backend;
+
+/* Check, prepare, run once and unprepare; allocates. For tests and one-off calls. */
+VDN_MUST_USE vdn_status vdni_op_run_once(vdn_ctx *ctx, const vdni_backend *backend,
+                                         vdni_device *device, vdni_op *op);
+
+/* The CPU back end (Core/CPU); always there. */
+const vdni_backend *vdni_cpu_backend(void);
+
+#endif
