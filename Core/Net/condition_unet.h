@@ -1,0 +1,15 @@
+/* The condition U-Net: image -> prior logits and features. Runs once per image. model.md 2.3. */
+#ifndef VDNI_CONDITION_UNET_H
+#define VDNI_CONDITION_UNET_H
+
+#include "Net/blocks.h"
+
+typedef struct vdni_condition {
+    vdni_id logits;                   /* (n,h,w,K) f32 */
+    vdni_id feature[VDNI_MAX_LEVELS]; /* c_i (n, h/2^i, w/2^i, F_i), i = 0 .. condition_levels-1 */
+} vdni_condition;
+
+/* @p image (n,h,w,Cb) f32; h and w multiples of the padding multiple. */
+vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image);
+
+#endif

@@ -1,0 +1,169 @@
+#include "Net/nsa.h"
+
+#include "graph_test.h"
+
+enum { H = 6, W = 8, C = 8, COUNT = H * W * C };
+
+typedef struct {
+    bench b;
+    vdni_id u, gate, out;
+} module;
+
+static int begin(module *m)
+{
+    const int64_t shape[4] = { 1, H, W, C }, map[4] = { 1, H, W, 1 };
+    bench_begin(&m->b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
+    m->u = vdni_input(m->b.g, "u", shape, VDNI_F32);
+    m->gate = vdni_input(m->b.g, "gate", map, VDNI_F32);
+    m->out = vdni_output(m->b.g, vdni_nsa(m->b.g, "n", m->u, m->gate), "out");
+    return bench_compile(&m->b);
+}
+
+static float *values(module *m, const char *name)
+{
+    const int64_t i = vdni_parameters_find(&m->b.table, name);
+    EXPECT(i >= 0);
+    if (i < 0) exit(1);
+    return m->b.values + m->b.table.items[i].offset;
+}
+
+static void set_gate(module *m, float g)
+{
+    for (int i = 0; i < H * W; i++) bench_data(&m->b, m->gate)[i] = g;
+}
+
+/* How far the result moves when the kernel of @p name changes. */
+static double moved_by(module *m, const char *name)
+{
+    float before[COUNT];
+    bench_run(&m->b, VDNI_RUN_ALL);
+    memcpy(before, bench_data(&m->b, m->out), sizeof before);
+    values(m, name)[0] += 1.0f;
+    m->b.version++;
+    bench_run(&m->b, VDNI_RUN_ALL);
+    values(m, name)[0] -= 1.0f;
+    m->b.version++;
+    return net_distance(bench_data(&m->b, m->out), before, COUNT);
+}
+
+/* F = g DW3 + (1 - g) DW5. */
+static void gate_one_takes_the_small_kernel_and_gate_zero_the_large_one(void)
+{
+    module m;
+    if (begin(&m)) {
+        set_gate(&m, 1.0f);
+        EXPECT(moved_by(&m, "n.dw5.weight") == 0.0 && moved_by(&m, "n.dw5.bias") == 0.0);
+        EXPECT_LE(1e-3, moved_by(&m, "n.dw3.weight"));
+        set_gate(&m, 0.0f);
+        EXPECT(moved_by(&m, "n.dw3.weight") == 0.0 && moved_by(&m, "n.dw3.bias") == 0.0);
+        EXPECT_LE(1e-3, moved_by(&m, "n.dw5.weight"));
+        set_gate(&m, 0.5f);
+        EXPECT_LE(1e-3, moved_by(&m, "n.dw3.weight"));
+        EXPECT_LE(1e-3, moved_by(&m, "n.dw5.weight"));
+    }
+    bench_end(&m.b);
+}
+
+static void lambda_zero_passes_the_input_on(void)
+{
+    module m;
+    if (begin(&m)) {
+        memset(values(&m, "n.lambda"), 0, C * sizeof(float));
+        bench_run(&m.b, VDNI_RUN_ALL);
+        EXPECT(memcmp(bench_data(&m.b, m.u), bench_data(&m.b, m.out), COUNT * sizeof(float)) == 0);
+    }
+    bench_end(&m.b);
+}
+
+static void a_new_block_adds_a_hundredth(void)
+{
+    module m;
+    if (begin(&m)) {
+        vdni_parameters_initialize(&m.b.table, m.b.values, 1);
+        for (int c = 0; c < C; c++) EXPECT(values(&m, "n.lambda")[c] == 1e-2f);
+        bench_run(&m.b, VDNI_RUN_ALL);
+        const double moved =
+            net_distance(bench_data(&m.b, m.out), bench_data(&m.b, m.u), COUNT);
+        EXPECT_LE(1e-6, moved);
+        EXPECT_LE(moved, 0.05);
+    }
+    bench_end(&m.b);
+}
+
+static void parameters_are_those_of_the_design(void)
+{
+    const int64_t shape[4] = { 1, 4, 4, 128 }, map[4] = { 1, 4, 4, 1 };
+    bench b;
+    bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
+    const vdni_id u = vdni_input(b.g, "u", shape, VDNI_F32);
+    (void)vdni_nsa(b.g, "n", u, vdni_input(b.g, "gate", map, VDNI_F32));
+    EXPECT(b.table.trainable == 36422); /* model.md 2.6 */
+    bench_end(&b);
+}
+
+/* ---- the gate ---- */
+
+/* Gate of a foreground that is 1 at (y, x) in rows y0..y1 and columns x0..x1 of 16 x 16. */
+static void make_gate(float *out, int32_t ds, int y0, int y1, int x0, int x1, float value)
+{
+    const int64_t plane[4] = { 1, 16, 16, 1 };
+    bench b;
+    bench_begin(&b, VDNI_F32, 1, VDNI_PREPARE_PLAIN);
+    const vdni_id p = vdni_input(b.g, "p", plane, VDNI_F32);
+    const vdni_id gate = vdni_output(b.g, vdni_nsa_gate(b.g, p, ds), "gate");
+    EXPECT(!b.g->tensors[gate].needs_gradient);
+    if (bench_compile(&b)) {
+        for (int i = 0; i < 256; i++)
+            bench_data(&b, p)[i] =
+                i / 16 >= y0 && i / 16 <= y1 && i % 16 >= x0 && i % 16 <= x1 ? value : 0.0f;
+        bench_run(&b, VDNI_RUN_ALL);
+        EXPECT(vdni_tensor_count(vdni_plan_tensor(b.plan, gate)) == 256 / ds / ds);
+        memcpy(out, bench_data(&b, gate), 4 * (size_t)(256 / ds / ds));
+    }
+    bench_end(&b);
+}
+
+/* g = min(1, o / 0.2), o the mean of 5 x 5 pixels, zero outside, divisor 25. */
+static void the_gate_follows_the_prior_around_it(void)
+{
+    float g[256];
+    make_gate(g, 1, 0, 15, 0, 15, 1.0f);
+    for (int i = 0; i < 256; i++) EXPECT(g[i] == 1.0f); /* 9 of 25 at a corner are enough */
+    make_gate(g, 1, 99, 99, 0, 0, 1.0f);
+    for (int i = 0; i < 256; i++) EXPECT(g[i] == 0.0f);
+    make_gate(g, 1, 8, 8, 8, 8, 1.0f); /* one pixel: a fifth, as far as two pixels away */
+    for (int y = 0; y < 16; y++)
+        for (int x = 0; x < 16; x++) {
+            const int near = abs(y - 8) <= 2 && abs(x - 8) <= 2;
+            EXPECT_LE(fabs(g[16 * y + x] - (near ? 0.2 : 0.0)), 1e-6);
+        }
+    make_gate(g, 1, 0, 15, 8, 8, 1.0f); /* one column of five: full */
+    EXPECT_LE(fabs(g[16 * 8 + 8] - 1.0), 1e-6);
+    EXPECT_LE(fabs(g[16 * 8 + 6] - 1.0), 1e-6);
+    EXPECT(g[16 * 8 + 5] == 0.0f);
+    EXPECT_LE(fabs(g[16 * 0 + 8] - 0.6), 1e-6); /* three of the five rows are inside */
+    make_gate(g, 1, 0, 15, 0, 15, 0.1f);
+    EXPECT_LE(fabs(g[16 * 8 + 8] - 0.5), 1e-6);
+}
+
+static void coarser_levels_average_first(void)
+{
+    float g[256];
+    make_gate(g, 2, 8, 8, 8, 8, 1.0f); /* a quarter of one coarse pixel */
+    EXPECT_LE(fabs(g[8 * 4 + 4] - 0.05), 1e-6);
+    EXPECT_LE(fabs(g[8 * 2 + 6] - 0.05), 1e-6);
+    EXPECT(g[8 * 1 + 4] == 0.0f);
+    make_gate(g, 8, 0, 7, 0, 7, 1.0f); /* one of 2 x 2 coarse pixels */
+    for (int i = 0; i < 4; i++) EXPECT_LE(fabs(g[i] - 0.2), 1e-6);
+}
+
+int main(void)
+{
+    RUN(gate_one_takes_the_small_kernel_and_gate_zero_the_large_one);
+    RUN(lambda_zero_passes_the_input_on);
+    RUN(a_new_block_adds_a_hundredth);
+    RUN(parameters_are_those_of_the_design);
+    RUN(the_gate_follows_the_prior_around_it);
+    RUN(coarser_levels_average_first);
+    return test_result();
+}
