@@ -1,0 +1,465 @@
+#include "Diffusion/sampler.h"
+
+#include "Base/memory.h"
+#include "Diffusion/process.h"
+#include "Net/condition_unet.h"
+#include "Net/diffusion_unet.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PLAN_CONDITION, PLAN_CACHE, PLAN_START, PLAN_STEP, PLAN_COUNT };
+
+struct vdni_sampler {
+    vdni_config config;
+    vdni_sampler_options options;
+    vdni_schedule *schedule;
+    int64_t *grid; /* times of the steps, 0 first */
+    vdni_plan *plans[PLAN_COUNT];
+    void *arena, *workspace;
+    float *host; /* code, skip and foreground on the way to the device */
+
+    /* tensors by plan */
+    vdni_id image, logits, feature[VDNI_MAX_LEVELS];                 /* condition */
+    vdni_id cache_feature[VDNI_MAX_LEVELS], foreground;              /* cache */
+    vdni_cache cached;
+    vdni_id start_keys, start_coefficients, start_prior, start_x;    /* start */
+    vdni_step_inputs in;                                             /* step */
+    vdni_id projection[VDNI_MAX_LEVELS], gate[VDNI_MAX_LEVELS];
+    vdni_id coefficients, keys, next, probability;
+};
+
+/* ---- the four graphs ---- */
+
+typedef struct {
+    const vdni_config *config;
+    const vdni_sampler_options *options;
+    vdni_sampler *s;
+} maker;
+
+static void mask_shape(int64_t nhwc[4], const maker *m, int64_t channels)
+{
+    nhwc[0] = 1;
+    nhwc[1] = m->options->height;
+    nhwc[2] = m->options->width;
+    nhwc[3] = channels;
+}
+
+static vdni_id mask_input(vdni_graph *g, const maker *m, const char *name, int64_t channels)
+{
+    int64_t nhwc[4];
+    mask_shape(nhwc, m, channels);
+    return vdni_input(g, name, nhwc, VDNI_F32);
+}
+
+static int is_fused(const vdni_config *config, int32_t i)
+{
+    const int32_t level = i - vdni_fuse_offset(config);
+    return level >= 0 && level < config->levels;
+}
+
+static void numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_t i)
+{
+    (void)snprintf(name, VDNI_TENSOR_NAME_BYTES, "%s%d", stem, (int)i);
+}
+
+static void build_condition(vdni_graph *g, const maker *m)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    m->s->image = mask_input(g, m, "image", m->config->image_channels);
+    const vdni_condition condition = vdni_condition_unet(g, m->config, m->s->image);
+    m->s->logits = vdni_output(g, condition.logits, "logits");
+    for (int32_t i = 0; i < m->config->condition_levels; i++) {
+        if (!is_fused(m->config, i)) continue;
+        numbered(name, "feature", i);
+        m->s->feature[i] = vdni_output(g, condition.feature[i], name);
+    }
+}
+
+static void build_cache(vdni_graph *g, const maker *m)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    vdni_sampler *s = m->s;
+    m->s->foreground = mask_input(g, m, "foreground", 1);
+    for (int32_t i = 0; i < m->config->condition_levels; i++) {
+        const int64_t nhwc[4] = { 1, m->options->height >> i, m->options->width >> i,
+                                  m->config->condition[i] };
+        if (!is_fused(m->config, i)) continue;
+        numbered(name, "feature", i);
+        s->cache_feature[i] = vdni_input(g, name, nhwc, m->options->activation);
+    }
+    s->cached = vdni_condition_cache(g, m->config, s->cache_feature, s->foreground);
+    for (int32_t l = 0; l < m->config->levels; l++) {
+        numbered(name, "projection", l);
+        vdni_output(g, s->cached.projection[l], name);
+        numbered(name, "gate", l);
+        if (m->config->nsa) vdni_output(g, s->cached.gate[l], name);
+    }
+}
+
+/* x = f + sqrt(1 - abar) n, or n alone in the literal mode (its coefficient of f is 0). */
+static void build_start(vdni_graph *g, const maker *m)
+{
+    const int64_t keys[4] = { 1, 1, 1, VDNI_NOISE_KEY_WORDS }, four[4] = { 1, 1, 1, 4 };
+    int64_t nhwc[4];
+    mask_shape(nhwc, m, m->config->mask_channels);
+    m->s->start_keys = vdni_input(g, "keys", keys, VDNI_I32);
+    m->s->start_coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
+    m->s->start_prior = vdni_input(g, "prior", nhwc, VDNI_F32);
+    const vdni_id terms[2] = { m->s->start_prior, vdni_noise(g, m->s->start_keys, nhwc) };
+    m->s->start_x = vdni_output(g, vdni_combine(g, m->s->start_coefficients, terms, 2), "x");
+}
+
+static void step_inputs(vdni_graph *g, const maker *m)
+{
+    const int64_t k = m->config->mask_channels;
+    const int64_t one[4] = { 1, 1, 1, 1 }, four[4] = { 1, 1, 1, 4 };
+    const int64_t keys[4] = { 1, 1, 1, VDNI_NOISE_KEY_WORDS };
+    vdni_sampler *s = m->s;
+
+    s->in.x = mask_input(g, m, "x", k);
+    s->in.prior = mask_input(g, m, "prior", k);
+    s->in.image = mask_input(g, m, "image", m->config->image_channels);
+    s->in.skip = m->config->prior_skip ? mask_input(g, m, "skip", k) : VDNI_NONE;
+    s->in.t = vdni_input(g, "t", one, VDNI_F32);
+    s->coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
+    s->keys = vdni_input(g, "keys", keys, VDNI_I32);
+}
+
+static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    vdni_cache cache;
+    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache.projection[l] = cache.gate[l] = VDNI_NONE;
+    for (int32_t l = 0; l < m->config->levels; l++) {
+        const int64_t ds = (int64_t)m->config->stem_down << l;
+        int64_t nhwc[4] = { 1, m->options->height / ds, m->options->width / ds,
+                            vdni_level_in(m->config, l) };
+        numbered(name, "projection", l);
+        cache.projection[l] = vdni_input(g, name, nhwc, m->options->activation);
+        nhwc[3] = 1;
+        numbered(name, "gate", l);
+        if (m->config->nsa) cache.gate[l] = vdni_input(g, name, nhwc, VDNI_F32);
+        m->s->projection[l] = cache.projection[l];
+        m->s->gate[l] = cache.gate[l];
+    }
+    return cache;
+}
+
+/* x is renewed in place: `next` is given the memory of `x` when the plans are bound. */
+static void build_step(vdni_graph *g, const maker *m)
+{
+    vdni_sampler *s = m->s;
+    int64_t nhwc[4];
+    vdni_id terms[VDNI_TERMS] = { VDNI_NONE, VDNI_NONE, VDNI_NONE, VDNI_NONE };
+
+    mask_shape(nhwc, m, m->config->mask_channels);
+    step_inputs(g, m);
+    const vdni_cache cache = cache_inputs(g, m);
+    const vdni_id out = vdni_diffusion_unet(g, m->config, &s->in, &cache);
+    if (m->config->param == VDNI_PARAM_LITERAL) {
+        terms[VDNI_TERM_X0] = out; /* z */
+        terms[VDNI_TERM_NOISE] = vdni_noise(g, s->keys, nhwc);
+    } else {
+        terms[VDNI_TERM_X0] =
+            vdni_encode(g, out, (float)m->config->signal_scale, 0, &s->probability);
+        terms[VDNI_TERM_F] = s->in.prior;
+        if (m->options->eta > 0.0) terms[VDNI_TERM_NOISE] = vdni_noise(g, s->keys, nhwc);
+        vdni_output(g, s->probability, "probability");
+    }
+    terms[VDNI_TERM_X] = s->in.x;
+    s->next = vdni_output(g, vdni_combine(g, s->coefficients, terms, VDNI_TERMS), "next");
+}
+
+static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *m,
+                        vdni_parameters *table)
+{
+    vdni_graph *g = NULL;
+    *out = NULL;
+    VDN_CHECK(vdni_graph_create(ctx, &g, table, m->options->activation, 0));
+    switch (which) {
+    case PLAN_CONDITION: build_condition(g, m); break;
+    case PLAN_CACHE: build_cache(g, m); break;
+    case PLAN_START: build_start(g, m); break;
+    default: build_step(g, m); break;
+    }
+    if (vdni_graph_status(g) == VDN_OK) {
+        *out = g;
+        return VDN_OK;
+    }
+    const vdn_status status = vdni_graph_status(g);
+    vdni_graph_free(ctx, g);
+    return status;
+}
+
+/* ---- life ---- */
+
+static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
+                                const vdni_sampler_options *o)
+{
+    if (o->height < 1 || o->width < 1 || o->height % config->pad_multiple ||
+        o->width % config->pad_multiple)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "image of %lld x %lld, needed multiples of %d",
+                         (long long)o->height, (long long)o->width, config->pad_multiple);
+    if (o->start < 1 || o->start > config->time_steps || o->steps < 1 || o->steps > o->start)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "%d steps from t = %d: start lies in 1..%d and steps in 1..start", o->steps,
+                         o->start, config->time_steps);
+    if (config->param == VDNI_PARAM_LITERAL && o->steps != o->start)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "%d steps from t = %d: Algorithm 2 takes every step, so they are equal",
+                         o->steps, o->start);
+    if (!(o->eta >= 0.0 && o->eta <= 1.0))
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "eta is %g, needed 0 to 1", o->eta);
+    return VDN_OK;
+}
+
+static vdn_status create_plans(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler_weights *weights,
+                               int64_t *arena_bytes, int64_t *workspace_bytes)
+{
+    const maker m = { &s->config, &s->options, s };
+    for (int i = 0; i < PLAN_COUNT; i++) {
+        vdni_graph *g = NULL;
+        VDN_CHECK(build(ctx, &g, i, &m, weights->table));
+        const vdn_status status = vdni_plan_create(ctx, &s->plans[i], g, ctx->backend, ctx->device);
+        vdni_graph_free(ctx, g);
+        VDN_CHECK(status);
+        const vdni_plan_memory memory = vdni_plan_get_memory(s->plans[i]);
+        if (memory.arena_bytes > *arena_bytes) *arena_bytes = memory.arena_bytes;
+        if (memory.workspace_bytes > *workspace_bytes) *workspace_bytes = memory.workspace_bytes;
+    }
+    return VDN_OK;
+}
+
+static vdn_status alias(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, int from, vdni_id source)
+{
+    if (id == VDNI_NONE) return VDN_OK;
+    return vdni_plan_alias(ctx, s->plans[plan], id, vdni_plan_tensor(s->plans[from], source));
+}
+
+/* What one plan makes the next one reads, without copies. */
+static vdn_status connect(vdn_ctx *ctx, vdni_sampler *s)
+{
+    for (int32_t i = 0; i < s->config.condition_levels; i++)
+        if (is_fused(&s->config, i))
+            VDN_CHECK(alias(ctx, s, PLAN_CACHE, s->cache_feature[i], PLAN_CONDITION, s->feature[i]));
+    for (int32_t l = 0; l < s->config.levels; l++) {
+        VDN_CHECK(alias(ctx, s, PLAN_STEP, s->projection[l], PLAN_CACHE, s->cached.projection[l]));
+        VDN_CHECK(alias(ctx, s, PLAN_STEP, s->gate[l], PLAN_CACHE, s->cached.gate[l]));
+    }
+    VDN_CHECK(alias(ctx, s, PLAN_STEP, s->in.image, PLAN_CONDITION, s->image));
+    VDN_CHECK(alias(ctx, s, PLAN_START, s->start_prior, PLAN_STEP, s->in.prior));
+    VDN_CHECK(alias(ctx, s, PLAN_START, s->start_x, PLAN_STEP, s->in.x));
+    return alias(ctx, s, PLAN_STEP, s->next, PLAN_STEP, s->in.x);
+}
+
+static vdn_status bind(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler_weights *weights)
+{
+    const vdni_plan_binding binding = { s->arena, s->workspace, weights->values, NULL,
+                                        weights->version };
+    for (int i = 0; i < PLAN_COUNT; i++) VDN_CHECK(vdni_plan_bind(ctx, s->plans[i], &binding));
+    return connect(ctx, s);
+}
+
+vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_config *config,
+                               const vdni_sampler_weights *weights,
+                               const vdni_sampler_options *options)
+{
+    vdn_status status = VDN_OK;
+    vdni_sampler *s = NULL;
+    int64_t arena_bytes = 0, workspace_bytes = 0;
+    const int64_t pixels = options->height * options->width;
+
+    *out = NULL;
+    VDN_CHECK(check_options(ctx, config, options));
+    VDN_TRY(VDNI_NEW(ctx, s, 1));
+    s->config = *config;
+    s->options = *options;
+    VDN_TRY(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
+    VDN_TRY(VDNI_NEW(ctx, s->grid, (int64_t)options->steps + 1));
+    VDN_TRY(vdni_process_grid(ctx, s->grid, s->schedule, options->steps, options->start));
+    VDN_TRY(VDNI_NEW(ctx, s->host, pixels * (2 * config->mask_channels + 1)));
+    VDN_TRY(create_plans(ctx, s, weights, &arena_bytes, &workspace_bytes));
+    VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->arena, arena_bytes));
+    VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->workspace, workspace_bytes));
+    VDN_TRY(bind(ctx, s, weights));
+    *out = s;
+    s = NULL;
+done:
+    vdni_sampler_free(ctx, s);
+    return status;
+}
+
+void vdni_sampler_free(vdn_ctx *ctx, vdni_sampler *s)
+{
+    if (!s) return;
+    for (int i = 0; i < PLAN_COUNT; i++) vdni_plan_free(ctx, s->plans[i]);
+    if (s->arena) ctx->backend->release(ctx, ctx->device, s->arena);
+    if (s->workspace) ctx->backend->release(ctx, ctx->device, s->workspace);
+    vdni_schedule_free(ctx, s->schedule);
+    vdni_free(ctx, s->grid);
+    vdni_free(ctx, s->host);
+    vdni_free(ctx, s);
+}
+
+vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config *config,
+                                 const vdni_sampler_options *options)
+{
+    vdn_status status = VDN_OK;
+    vdni_parameters table = { .items = NULL };
+    vdni_sampler *scratch = NULL;
+    int64_t arena = 0, state = 0;
+
+    VDN_CHECK(check_options(ctx, config, options));
+    VDN_TRY(VDNI_NEW(ctx, scratch, 1));
+    const maker m = { config, options, scratch };
+    for (int i = 0; i < PLAN_COUNT; i++) {
+        vdni_graph *g = NULL;
+        vdni_plan_memory memory;
+        VDN_TRY(build(ctx, &g, i, &m, &table));
+        status = vdni_plan_estimate(ctx, &memory, g);
+        vdni_graph_free(ctx, g);
+        if (status != VDN_OK) goto done;
+        if (memory.arena_bytes > arena) arena = memory.arena_bytes;
+        state += memory.state_bytes;
+    }
+    *bytes = arena + state;
+done:
+    vdni_parameters_free(ctx, &table);
+    vdni_free(ctx, scratch);
+    return status;
+}
+
+/* ---- runs ---- */
+
+static float clipped(double value) { return (float)(value < -4.0 ? -4.0 : value > 4.0 ? 4.0 : value); }
+
+void vdni_prior_inputs(float *code, float *skip, float *foreground, const float *p, int64_t pixels,
+                       const vdni_config *config)
+{
+    const int32_t k = config->mask_channels;
+    const double rho = config->signal_scale;
+    for (int64_t i = 0; i < pixels * k; i++) {
+        const double q = p[i];
+        code[i] = config->param == VDNI_PARAM_LITERAL ? p[i] : (float)(rho * (2.0 * q - 1.0));
+        skip[i] = clipped(k == 1 ? log(q) - log1p(-q) : log(q));
+    }
+    for (int64_t i = 0; i < pixels; i++) foreground[i] = k == 1 ? p[i] : 1.0f - p[i * k];
+}
+
+void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k)
+{
+    for (int64_t i = 0; i < pixels; i++) {
+        float *s = p + i * k;
+        double sum = 0.0, top = s[0];
+        if (k == 1) {
+            s[0] = (float)(1.0 / (1.0 + exp(-(double)s[0])));
+            continue;
+        }
+        for (int32_t c = 1; c < k; c++)
+            if (s[c] > top) top = s[c];
+        for (int32_t c = 0; c < k; c++) sum += exp(s[c] - top);
+        for (int32_t c = 0; c < k; c++) s[c] = (float)(exp(s[c] - top) / sum);
+    }
+}
+
+static vdn_status put(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, const void *from)
+{
+    if (id == VDNI_NONE) return VDN_OK;
+    const vdni_tensor *t = vdni_plan_tensor(s->plans[plan], id);
+    return vdni_plan_put(ctx, s->plans[plan], id, from, vdni_tensor_bytes(t));
+}
+
+vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *prior)
+{
+    const int64_t pixels = s->options.height * s->options.width;
+    float *code = s->host, *skip = code + pixels * s->config.mask_channels;
+    float *foreground = skip + pixels * s->config.mask_channels;
+
+    vdni_prior_inputs(code, skip, foreground, prior, pixels, &s->config);
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, code));
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, skip));
+    VDN_CHECK(put(ctx, s, PLAN_CACHE, s->foreground, foreground));
+    return vdni_plan_run(ctx, s->plans[PLAN_CACHE], VDNI_RUN_ALL);
+}
+
+vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+{
+    const int64_t pixels = s->options.height * s->options.width;
+    const int32_t k = s->config.mask_channels;
+    VDN_CHECK(put(ctx, s, PLAN_CONDITION, s->image, image));
+    VDN_CHECK(vdni_plan_run(ctx, s->plans[PLAN_CONDITION], VDNI_RUN_ALL));
+    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_CONDITION], s->logits, prior,
+                            pixels * k * (int64_t)sizeof *prior));
+    vdni_logits_to_probabilities(prior, pixels, k);
+    return vdni_sampler_set_prior(ctx, s, prior);
+}
+
+int64_t vdni_sampler_time(const vdni_sampler *s, int32_t i)
+{
+    return s->grid[s->options.steps - i];
+}
+
+static vdn_status start(vdn_ctx *ctx, vdni_sampler *s, vdni_noise_key key)
+{
+    int32_t row[VDNI_NOISE_KEY_WORDS];
+    float row_of_terms[VDNI_TERMS];
+
+    key.purpose = VDNI_FOR_SAMPLER_START;
+    key.step = (uint32_t)s->options.start;
+    vdni_noise_key_pack(row, &key);
+    vdni_process_start(row_of_terms, s->schedule, s->options.start);
+    float c[4] = { row_of_terms[VDNI_TERM_F], row_of_terms[VDNI_TERM_NOISE], 0.0f, 0.0f };
+    if (s->config.param == VDNI_PARAM_LITERAL) { /* Algorithm 2, line 1: x_T ~ N(0, I) */
+        c[0] = 0.0f;
+        c[1] = 1.0f;
+    }
+    VDN_CHECK(put(ctx, s, PLAN_START, s->start_keys, row));
+    VDN_CHECK(put(ctx, s, PLAN_START, s->start_coefficients, c));
+    return vdni_plan_run(ctx, s->plans[PLAN_START], VDNI_RUN_ALL);
+}
+
+static vdn_status step(vdn_ctx *ctx, vdni_sampler *s, vdni_noise_key key, int64_t t, int64_t next)
+{
+    int32_t row[VDNI_NOISE_KEY_WORDS];
+    const float time = (float)t;
+    float c[VDNI_TERMS];
+
+    key.purpose = VDNI_FOR_SAMPLER_STEP;
+    key.step = (uint32_t)t;
+    vdni_noise_key_pack(row, &key);
+    if (s->config.param == VDNI_PARAM_LITERAL)
+        vdni_process_literal(c, s->schedule, t);
+    else
+        vdni_process_ddim(c, s->schedule, t, next, s->options.eta);
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.t, &time));
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->coefficients, c));
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->keys, row));
+    return vdni_plan_run(ctx, s->plans[PLAN_STEP], VDNI_RUN_ALL);
+}
+
+/* The literal mode ends with a code in {0, 1} plus error: cut to [0, 1]. */
+static vdn_status read_literal(vdn_ctx *ctx, vdni_sampler *s, float *probability, int64_t count)
+{
+    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_STEP], s->in.x, probability,
+                            count * (int64_t)sizeof *probability));
+    for (int64_t i = 0; i < count; i++)
+        probability[i] = probability[i] < 0.0f ? 0.0f : probability[i] > 1.0f ? 1.0f : probability[i];
+    return VDN_OK;
+}
+
+vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *s, float *probability,
+                            const vdni_noise_key *key)
+{
+    const int64_t count = s->options.height * s->options.width * s->config.mask_channels;
+
+    VDN_CHECK(start(ctx, s, *key));
+    for (int32_t i = s->options.steps; i > 0; i--) {
+        VDN_CHECK(vdni_report(ctx, 1.0 - (double)i / s->options.steps));
+        VDN_CHECK(step(ctx, s, *key, s->grid[i], s->grid[i - 1]));
+    }
+    if (s->config.param == VDNI_PARAM_LITERAL) return read_literal(ctx, s, probability, count);
+    return vdni_plan_get(ctx, s->plans[PLAN_STEP], s->probability, probability,
+                         count * (int64_t)sizeof *probability);
+}
