@@ -1,0 +1,419 @@
+#include "Train/network.h"
+
+#include "Base/memory.h"
+#include "Diffusion/process.h"
+#include "Diffusion/sampler.h"
+#include "Net/condition_unet.h"
+#include "Net/diffusion_unet.h"
+#include "Tensor/pad.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CONDITION, DIFFUSION, GRAPHS };
+
+typedef struct {
+    vdni_id image, target, weights, logits, terms;
+    vdni_id feature[VDNI_MAX_LEVELS], seed[VDNI_MAX_LEVELS];
+} condition_ids;
+
+typedef struct {
+    vdni_id feature[VDNI_MAX_LEVELS], gradient[VDNI_MAX_LEVELS], drop[VDNI_MAX_LEVELS];
+    vdni_id foreground, clean, keys, coefficients, target, weights, terms;
+    vdni_step_inputs in;
+} diffusion_ids;
+
+struct vdni_network {
+    vdni_config config;
+    vdni_recipe recipe;
+    const vdni_schedule *schedule;
+    vdni_network_options options;
+    vdni_plan *plans[GRAPHS];
+    vdni_graph *graphs[GRAPHS]; /* kept for the names */
+    void *arenas[GRAPHS], *workspace;
+    condition_ids c;
+    diffusion_ids d;
+    float *host; /* code, skip, foreground, coded mask; also dropout masks */
+};
+
+static int is_fused(const vdni_config *config, int32_t i)
+{
+    const int32_t level = i - vdni_fuse_offset(config);
+    return level >= 0 && level < config->levels;
+}
+
+static const char *numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_t i)
+{
+    (void)snprintf(name, VDNI_TENSOR_NAME_BYTES, "%s%d", stem, (int)i);
+    return name;
+}
+
+/* ---- graphs ---- */
+
+static vdni_id plane(vdni_graph *g, const vdni_network *n, const char *name, int64_t channels,
+                     vdni_dtype dtype)
+{
+    const int64_t nhwc[4] = { 1, n->options.height, n->options.width, channels };
+    return vdni_input(g, name, nhwc, dtype);
+}
+
+static vdni_id row(vdni_graph *g, const char *name, int64_t count, vdni_dtype dtype)
+{
+    const int64_t nhwc[4] = { 1, 1, 1, count };
+    return vdni_input(g, name, nhwc, dtype);
+}
+
+static void build_condition(vdni_graph *g, vdni_network *n)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    condition_ids *c = &n->c;
+    const vdni_loss_weights lambda = { 0.0f, (float)n->recipe.prior_ce,
+                                       (float)n->recipe.prior_dice };
+
+    c->image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
+    c->target = plane(g, n, "target", 1, VDNI_U8);
+    c->weights = row(g, "weights", 2, VDNI_F32);
+    const vdni_condition net = vdni_condition_unet(g, &n->config, c->image);
+    c->logits = vdni_output(g, net.logits, "logits");
+    c->terms = vdni_output(
+        g, vdni_segmentation_loss(g, net.logits, c->target, c->weights, VDNI_NONE, lambda),
+        "terms");
+    for (int32_t i = 0; i < n->config.condition_levels; i++) {
+        if (!is_fused(&n->config, i)) continue;
+        c->feature[i] = vdni_output(g, net.feature[i], numbered(name, "feature", i));
+        if (!n->options.training || n->recipe.detach) continue;
+        const vdni_tensor t = vdni_graph_get(g, net.feature[i]);
+        const int64_t nhwc[4] = { t.n, t.h, t.w, t.c };
+        c->seed[i] = vdni_input(g, numbered(name, "seed", i), nhwc, t.dtype);
+        vdni_graph_seed(g, net.feature[i], c->seed[i]);
+    }
+}
+
+/* Dropout2d as a modulation: scale is 1/(1-p) - 1 or -1, shift 0. */
+static vdni_id dropped(vdni_graph *g, vdni_network *n, int32_t i)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    if (!n->options.training || n->recipe.condition_drop <= 0.0) return n->d.feature[i];
+    n->d.drop[i] = row(g, numbered(name, "drop", i), 2 * (int64_t)n->config.condition[i], VDNI_F32);
+    return vdni_modulate(g, n->d.feature[i], n->d.drop[i]);
+}
+
+static void feature_inputs(vdni_graph *g, vdni_network *n, vdni_id used[VDNI_MAX_LEVELS])
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    for (int32_t i = 0; i < n->config.condition_levels; i++) {
+        const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i,
+                                  n->config.condition[i] };
+        if (!is_fused(&n->config, i)) continue;
+        n->d.feature[i] = vdni_input(g, numbered(name, "feature", i), nhwc, g->activation);
+        if (n->options.training && !n->recipe.detach) vdni_require_gradient(g, n->d.feature[i]);
+        used[i] = dropped(g, n, i);
+    }
+}
+
+static void build_diffusion(vdni_graph *g, vdni_network *n)
+{
+    diffusion_ids *d = &n->d;
+    const int64_t k = n->config.mask_channels;
+    const int64_t nhwc[4] = { 1, n->options.height, n->options.width, k };
+    const vdni_loss_weights lambda = { (float)n->recipe.simple, (float)n->recipe.ce,
+                                       (float)n->recipe.dice };
+    vdni_id used[VDNI_MAX_LEVELS];
+
+    feature_inputs(g, n, used);
+    d->foreground = plane(g, n, "foreground", 1, VDNI_F32);
+    const vdni_cache cache = vdni_condition_cache(g, &n->config, used, d->foreground);
+    d->clean = plane(g, n, "clean", k, VDNI_F32);
+    d->in.prior = plane(g, n, "prior", k, VDNI_F32);
+    d->in.image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
+    d->in.skip = n->config.prior_skip ? plane(g, n, "skip", k, VDNI_F32) : VDNI_NONE;
+    d->in.t = row(g, "t", 1, VDNI_F32);
+    d->keys = row(g, "keys", VDNI_NOISE_KEY_WORDS, VDNI_I32);
+    d->coefficients = row(g, "coefficients", 4, VDNI_F32);
+    d->target = plane(g, n, "target", 1, VDNI_U8);
+    d->weights = row(g, "weights", 2, VDNI_F32);
+    const vdni_id noise = vdni_noise(g, d->keys, nhwc);
+    const vdni_id parts[VDNI_TERMS] = { d->clean, VDNI_NONE, d->in.prior, noise };
+    d->in.x = vdni_combine(g, d->coefficients, parts, VDNI_TERMS);
+    const vdni_id s = vdni_diffusion_unet(g, &n->config, &d->in, &cache);
+    d->terms = n->config.param == VDNI_PARAM_LITERAL
+                   ? vdni_noise_loss(g, s, noise, d->target, d->weights)
+                   : vdni_segmentation_loss(g, s, d->target, d->weights, VDNI_NONE, lambda);
+    vdni_output(g, d->terms, "terms");
+    vdni_output(g, s, "s");
+}
+
+static void keep_feature_gradients(vdni_graph *g, vdni_network *n)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    for (int32_t i = 0; i < n->config.condition_levels; i++) {
+        if (!is_fused(&n->config, i) || n->recipe.detach) continue;
+        n->d.gradient[i] = vdni_graph_gradient(g, n->d.feature[i]);
+        vdni_output(g, n->d.gradient[i], numbered(name, "gradient", i));
+    }
+}
+
+static vdn_status build(vdn_ctx *ctx, vdni_network *n, int which, vdni_parameters *table)
+{
+    vdni_graph *g = NULL;
+    VDN_CHECK(vdni_graph_create(ctx, &n->graphs[which], table, n->options.activation,
+                                n->options.training));
+    g = n->graphs[which];
+    if (which == CONDITION)
+        build_condition(g, n);
+    else
+        build_diffusion(g, n);
+    if (n->options.training) {
+        VDN_CHECK(vdni_graph_backward(g));
+        if (which == DIFFUSION) keep_feature_gradients(g, n);
+    }
+    return vdni_graph_status(g);
+}
+
+/* ---- life ---- */
+
+static void forget_ids(vdni_network *n)
+{
+    for (int32_t i = 0; i < VDNI_MAX_LEVELS; i++) {
+        n->c.feature[i] = n->c.seed[i] = VDNI_NONE;
+        n->d.feature[i] = n->d.gradient[i] = n->d.drop[i] = VDNI_NONE;
+    }
+}
+
+static int32_t widest(const vdni_config *config)
+{
+    int32_t most = 1;
+    for (int32_t i = 0; i < config->condition_levels; i++)
+        if (config->condition[i] > most) most = config->condition[i];
+    return most;
+}
+
+static int64_t host_floats(const vdni_config *config, int64_t pixels)
+{
+    const int64_t masks = 2 * (int64_t)widest(config);
+    const int64_t planes = pixels * (3 * (int64_t)config->mask_channels + 1);
+    return planes > masks ? planes : masks;
+}
+
+/* Detached, the two halves never need their temporaries at the same time. */
+static int shares_arena(const vdni_network *n) { return n->recipe.detach || !n->options.training; }
+
+static vdn_status allocate(vdn_ctx *ctx, vdni_network *n)
+{
+    int64_t bytes[GRAPHS], workspace = 0;
+    for (int i = 0; i < GRAPHS; i++) {
+        const vdni_plan_memory memory = vdni_plan_get_memory(n->plans[i]);
+        bytes[i] = memory.arena_bytes;
+        if (memory.workspace_bytes > workspace) workspace = memory.workspace_bytes;
+    }
+    if (shares_arena(n) && bytes[DIFFUSION] > bytes[CONDITION]) bytes[CONDITION] = bytes[DIFFUSION];
+    VDN_CHECK(ctx->backend->allocate(ctx, ctx->device, &n->workspace, workspace));
+    VDN_CHECK(ctx->backend->allocate(ctx, ctx->device, &n->arenas[CONDITION], bytes[CONDITION]));
+    if (shares_arena(n)) return VDN_OK;
+    return ctx->backend->allocate(ctx, ctx->device, &n->arenas[DIFFUSION], bytes[DIFFUSION]);
+}
+
+static vdn_status bind(vdn_ctx *ctx, vdni_network *n, const vdni_network_weights *weights)
+{
+    for (int i = 0; i < GRAPHS; i++) {
+        const vdni_plan_binding binding = { shares_arena(n) ? n->arenas[CONDITION] : n->arenas[i],
+                                            n->workspace, weights->values, weights->gradients,
+                                            weights->version };
+        VDN_CHECK(vdni_plan_bind(ctx, n->plans[i], &binding));
+    }
+    VDN_CHECK(vdni_plan_alias(ctx, n->plans[DIFFUSION], n->d.in.image,
+                              vdni_plan_tensor(n->plans[CONDITION], n->c.image)));
+    VDN_CHECK(vdni_plan_alias(ctx, n->plans[DIFFUSION], n->d.target,
+                              vdni_plan_tensor(n->plans[CONDITION], n->c.target)));
+    for (int32_t i = 0; i < n->config.condition_levels; i++) {
+        if (n->d.feature[i] != VDNI_NONE)
+            VDN_CHECK(vdni_plan_alias(ctx, n->plans[DIFFUSION], n->d.feature[i],
+                                      vdni_plan_tensor(n->plans[CONDITION], n->c.feature[i])));
+        if (n->c.seed[i] != VDNI_NONE)
+            VDN_CHECK(vdni_plan_alias(ctx, n->plans[CONDITION], n->c.seed[i],
+                                      vdni_plan_tensor(n->plans[DIFFUSION], n->d.gradient[i])));
+    }
+    return VDN_OK;
+}
+
+vdn_status vdni_network_create(vdn_ctx *ctx, vdni_network **out, const vdni_config *config,
+                               const vdni_recipe *recipe, const vdni_schedule *schedule,
+                               const vdni_network_weights *weights,
+                               const vdni_network_options *options)
+{
+    vdn_status status = VDN_OK;
+    vdni_network *n = NULL;
+
+    *out = NULL;
+    if (!recipe->detach && recipe->prior_warmup > 0)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "a prior warm-up of %lld steps needs detach",
+                         (long long)recipe->prior_warmup);
+    VDN_TRY(VDNI_NEW(ctx, n, 1));
+    n->config = *config;
+    n->recipe = *recipe;
+    n->schedule = schedule;
+    n->options = *options;
+    forget_ids(n);
+    VDN_TRY(VDNI_NEW(ctx, n->host, host_floats(config, options->height * options->width)));
+    for (int i = 0; i < GRAPHS; i++) {
+        VDN_TRY(build(ctx, n, i, weights->table));
+        VDN_TRY(vdni_plan_create(ctx, &n->plans[i], n->graphs[i], ctx->backend, ctx->device));
+    }
+    VDN_TRY(allocate(ctx, n));
+    VDN_TRY(bind(ctx, n, weights));
+    *out = n;
+    n = NULL;
+done:
+    vdni_network_free(ctx, n);
+    return status;
+}
+
+void vdni_network_free(vdn_ctx *ctx, vdni_network *n)
+{
+    if (!n) return;
+    for (int i = 0; i < GRAPHS; i++) {
+        vdni_plan_free(ctx, n->plans[i]);
+        vdni_graph_free(ctx, n->graphs[i]);
+        if (n->arenas[i]) ctx->backend->release(ctx, ctx->device, n->arenas[i]);
+    }
+    if (n->workspace) ctx->backend->release(ctx, ctx->device, n->workspace);
+    vdni_free(ctx, n->host);
+    vdni_free(ctx, n);
+}
+
+vdn_status vdni_network_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config *config,
+                                 const vdni_recipe *recipe, int64_t height, int64_t width,
+                                 vdni_dtype activation)
+{
+    vdn_status status = VDN_OK;
+    vdni_parameters table = { .items = NULL };
+    vdni_network *n = NULL;
+    int64_t arena[GRAPHS], state = 0;
+
+    VDN_TRY(VDNI_NEW(ctx, n, 1));
+    n->config = *config;
+    n->recipe = *recipe;
+    n->options = (vdni_network_options){ height, width, activation, 1 };
+    forget_ids(n);
+    for (int i = 0; i < GRAPHS; i++) {
+        vdni_plan_memory memory;
+        VDN_TRY(build(ctx, n, i, &table));
+        VDN_TRY(vdni_plan_estimate(ctx, &memory, n->graphs[i]));
+        arena[i] = memory.arena_bytes;
+        state += memory.state_bytes;
+    }
+    const int64_t larger = arena[0] > arena[1] ? arena[0] : arena[1];
+    *bytes = state + (shares_arena(n) ? larger : arena[0] + arena[1]);
+done:
+    vdni_network_free(ctx, n);
+    vdni_parameters_free(ctx, &table);
+    return status;
+}
+
+const vdni_tensor *vdni_network_tensor(vdni_network *n, int graph, const char *name)
+{
+    return vdni_plan_tensor(n->plans[graph], vdni_graph_find(n->graphs[graph], name));
+}
+
+/* ---- runs ---- */
+
+static vdn_status put(vdn_ctx *ctx, vdni_network *n, int graph, vdni_id id, const void *from)
+{
+    if (id == VDNI_NONE) return VDN_OK;
+    return vdni_plan_put(ctx, n->plans[graph], id, from,
+                         vdni_tensor_bytes(vdni_plan_tensor(n->plans[graph], id)));
+}
+
+static vdn_status read_terms(vdn_ctx *ctx, vdni_network *n, int graph, vdni_id id, vdni_terms *terms)
+{
+    float four[4];
+    VDN_CHECK(vdni_plan_get(ctx, n->plans[graph], id, four, sizeof four));
+    *terms = (vdni_terms){ four[0], four[1], four[2], four[3] };
+    return VDN_OK;
+}
+
+vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *n, float *prior, vdni_terms *terms,
+                                  const float *image, const uint8_t *target, float scale)
+{
+    const int64_t pixels = n->options.height * n->options.width;
+    const int64_t bytes = pixels * n->config.mask_channels * (int64_t)sizeof *prior;
+    const float weights[2] = { 0.0f, scale };
+    const vdni_run_part part = n->recipe.detach ? VDNI_RUN_ALL : VDNI_RUN_FORWARD;
+
+    VDN_CHECK(put(ctx, n, CONDITION, n->c.image, image));
+    VDN_CHECK(put(ctx, n, CONDITION, n->c.target, target));
+    VDN_CHECK(put(ctx, n, CONDITION, n->c.weights, weights));
+    VDN_CHECK(vdni_plan_run(ctx, n->plans[CONDITION], part));
+    VDN_CHECK(vdni_plan_get(ctx, n->plans[CONDITION], n->c.logits, prior, bytes));
+    vdni_logits_to_probabilities(prior, pixels, n->config.mask_channels);
+    return read_terms(ctx, n, CONDITION, n->c.terms, terms);
+}
+
+/* The mask in code units: rho(2m-1), or m in the literal mode; one-hot for K > 1. */
+static void encode_target(float *out, const uint8_t *target, int64_t pixels,
+                          const vdni_config *config)
+{
+    const int32_t k = config->mask_channels, literal = config->param == VDNI_PARAM_LITERAL;
+    const float low = literal ? 0.0f : (float)-config->signal_scale;
+    const float high = literal ? 1.0f : (float)config->signal_scale;
+    for (int64_t i = 0; i < pixels; i++) {
+        const int32_t label = target[i] == VDNI_LABEL_IGNORE ? 0 : target[i];
+        for (int32_t c = 0; c < k; c++)
+            out[i * k + c] = (k == 1 ? label != 0 : label == c) ? high : low;
+    }
+}
+
+static vdn_status put_dropout(vdn_ctx *ctx, vdni_network *n, const vdni_noise_key *key)
+{
+    const double p = n->recipe.condition_drop;
+    uint32_t draw = 0;
+    for (int32_t i = 0; i < n->config.condition_levels; i++) {
+        const int32_t c = n->config.condition[i];
+        if (n->d.drop[i] == VDNI_NONE) continue;
+        memset(n->host, 0, 2 * (size_t)c * sizeof *n->host);
+        for (int32_t j = 0; j < c; j++)
+            n->host[j] = vdni_philox_uniform(key, draw++) < p ? -1.0f : (float)(p / (1.0 - p));
+        VDN_CHECK(put(ctx, n, DIFFUSION, n->d.drop[i], n->host));
+    }
+    return VDN_OK;
+}
+
+static vdn_status put_prior(vdn_ctx *ctx, vdni_network *n, const float *prior,
+                            const uint8_t *target)
+{
+    const int64_t pixels = n->options.height * n->options.width, k = n->config.mask_channels;
+    float *code = n->host, *skip = code + pixels * k, *clean = skip + pixels * k;
+    float *foreground = clean + pixels * k;
+
+    vdni_prior_inputs(code, skip, foreground, prior, pixels, &n->config);
+    encode_target(clean, target, pixels, &n->config);
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.prior, code));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.skip, skip));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.foreground, foreground));
+    return put(ctx, n, DIFFUSION, n->d.clean, clean);
+}
+
+vdn_status vdni_network_refine(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms,
+                               const vdni_refine_call *call)
+{
+    const double clip = n->recipe.snr_clip > 0.0 ? n->recipe.snr_clip : INFINITY;
+    const float snr =
+        vdni_process_snr_weight(n->schedule, call->t, n->config.signal_scale, clip);
+    const float weights[2] = { snr, call->scale }, time = (float)call->t;
+    int32_t keys[VDNI_NOISE_KEY_WORDS];
+    float coefficients[VDNI_TERMS];
+
+    vdni_noise_key_pack(keys, &call->noise);
+    vdni_process_noise(coefficients, n->schedule, call->t);
+    VDN_CHECK(put_dropout(ctx, n, &call->drop));
+    VDN_CHECK(put_prior(ctx, n, call->prior, call->target));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.weights, weights));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.t, &time));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.keys, keys));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.coefficients, coefficients));
+    VDN_CHECK(vdni_plan_run(ctx, n->plans[DIFFUSION], VDNI_RUN_ALL));
+    if (n->options.training && !n->recipe.detach)
+        VDN_CHECK(vdni_plan_run(ctx, n->plans[CONDITION], VDNI_RUN_BACKWARD));
+    return read_terms(ctx, n, DIFFUSION, n->d.terms, terms);
+}

@@ -1,0 +1,71 @@
+/* The network as it is trained: both U-Nets with their losses and gradients for images of one size,
+ * one image at a time. Design: model.md 1.10.
+ *
+ * Order of use for one image: put, condition (forward), [prior on the host], refine, and for
+ * training the gradients are added to the flat block on the way. With the condition detached its
+ * backward pass runs inside condition(); otherwise inside refine(). */
+#ifndef VDNI_NETWORK_H
+#define VDNI_NETWORK_H
+
+#include "Base/philox.h"
+#include "Diffusion/schedule.h"
+#include "Graph/plan.h"
+#include "Net/config.h"
+#include "Train/recipe.h"
+
+typedef struct vdni_network vdni_network;
+
+typedef struct vdni_network_options {
+    int64_t height, width;
+    vdni_dtype activation;
+    int32_t training; /* 0: losses only, for validation */
+} vdni_network_options;
+
+/* The flat blocks, device memory; gradients NULL for validation. */
+typedef struct vdni_network_weights {
+    vdni_parameters *table;
+    float *values, *gradients;
+    const uint64_t *version;
+} vdni_network_weights;
+
+VDN_MUST_USE vdn_status vdni_network_create(vdn_ctx *ctx, vdni_network **out,
+                                            const vdni_config *config, const vdni_recipe *recipe,
+                                            const vdni_schedule *schedule,
+                                            const vdni_network_weights *weights,
+                                            const vdni_network_options *options);
+void vdni_network_free(vdn_ctx *ctx, vdni_network *network);
+
+/* Bytes of device memory of one such network, nothing allocated. */
+VDN_MUST_USE vdn_status vdni_network_estimate(vdn_ctx *ctx, int64_t *bytes,
+                                              const vdni_config *config, const vdni_recipe *recipe,
+                                              int64_t height, int64_t width, vdni_dtype activation);
+
+/* Loss terms of one image, unscaled: total, simple, cross entropy, Dice. */
+typedef struct vdni_terms {
+    float total, simple, ce, dice;
+} vdni_terms;
+
+/* Condition pass of (H,W,Cb) @p image with (H,W) @p target: prior probabilities (H,W,K) and the prior
+ * loss. @p scale multiplies the gradient (1 / batch). */
+VDN_MUST_USE vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *network, float *prior,
+                                               vdni_terms *terms, const float *image,
+                                               const uint8_t *target, float scale);
+
+typedef struct vdni_refine_call {
+    const float *prior;   /* (H,W,K): the condition's or a corrupted copy */
+    const uint8_t *target;
+    int32_t t;            /* 1..T */
+    vdni_noise_key noise; /* names epsilon; complete */
+    vdni_noise_key drop;  /* names the dropout masks */
+    float scale;
+} vdni_refine_call;
+
+/* One noised copy of the last conditioned image through the refiner: its loss terms (and gradients). */
+VDN_MUST_USE vdn_status vdni_network_refine(vdn_ctx *ctx, vdni_network *network, vdni_terms *terms,
+                                            const vdni_refine_call *call);
+
+/* Gradient and value access for tests: the tensor called @p name of the condition (0) or diffusion
+ * (1) graph, or NULL. */
+const vdni_tensor *vdni_network_tensor(vdni_network *network, int graph, const char *name);
+
+#endif

@@ -1,0 +1,35 @@
+/* A recipe: every number of training that is not the network's. Design: model.md 5. */
+#ifndef VDNI_RECIPE_H
+#define VDNI_RECIPE_H
+
+#include "Net/config.h"
+#include "Train/augment.h"
+#include "Train/lr.h"
+
+typedef struct vdni_recipe {
+    char name[16];
+    vdni_augment_recipe augment;
+    vdni_lr lr;
+    double beta1, beta2, eps, weight_decay, clip;
+    int32_t batch;          /* images per optimiser step (gradients are accumulated) */
+    double average;         /* limit of the EMA's decay; 0 = no EMA */
+    double snr_clip;        /* of the squared error's weight; 0 = none */
+    double simple, ce, dice; /* refiner: lambda of equation 8, of cross entropy, of soft Dice */
+    double prior_ce, prior_dice;
+    double corrupt;         /* probability that the prior given to the process is corrupted */
+    double drop;            /* probability that it is replaced by 1/2 */
+    double condition_drop;  /* Dropout2d of the features inside the refiner */
+    int32_t detach;         /* the refiner's loss does not reach the condition net */
+    int64_t prior_warmup;   /* first steps train the condition net only */
+    int32_t patience;       /* validations without a better loss before stopping; 0 = never */
+    int32_t all_times;      /* validate every slice at all ten times instead of one */
+    int64_t validation_slices; /* most slices a validation looks at; 0 = all */
+} vdni_recipe;
+
+/* The named recipe for @p config and a run of @p steps optimiser steps (0: the recipe's own number,
+ * returned in *steps). Also sets the process fields of @p config that the recipe decides.
+ * VDN_ERR_ARGUMENT: no such recipe. */
+VDN_MUST_USE vdn_status vdni_recipe_get(vdn_ctx *ctx, vdni_recipe *out, vdni_config *config,
+                                        int64_t *steps, const char *name);
+
+#endif

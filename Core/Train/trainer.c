@@ -1,0 +1,292 @@
+#include "Train/trainer.h"
+
+#include "Base/clock.h"
+#include "Base/json.h"
+#include "Base/memory.h"
+#include "Ops/optimizer.h"
+#include "Train/trainer_setup.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_INTERVAL = 250, PATH_BYTES = 4096 };
+#define TRAINING_PART 0.95
+
+typedef struct {
+    vdni_terms refiner, prior; /* sums over the images of a step */
+    int32_t refined;
+    double gradient_norm, lr;
+} step_result;
+
+static void add_terms(vdni_terms *sum, const vdni_terms *part)
+{
+    sum->total += part->total;
+    sum->simple += part->simple;
+    sum->ce += part->ce;
+    sum->dice += part->dice;
+}
+
+static vdni_noise_key key_of(const vdni_trainer *t, vdni_noise_purpose purpose, int64_t step,
+                             int32_t image)
+{
+    return (vdni_noise_key){ .seed = t->options.seed,
+                             .purpose = (uint32_t)purpose,
+                             .step = (uint32_t)step,
+                             .sample = (uint32_t)image };
+}
+
+/* The refiner trains on worse priors than it will meet; see prior_corruption.h. */
+static void corrupt(vdni_trainer *t, int64_t step, int32_t image)
+{
+    vdni_corruption_recipe recipe = vdni_corruption_recommended();
+    const vdni_noise_key key = key_of(t, VDNI_FOR_PRIOR_CORRUPTION, step, image);
+    const vdni_prior_map map = { t->prior, t->valid[2 * image], t->valid[2 * image + 1],
+                                 t->model->config.mask_channels, t->width };
+    recipe.p = t->recipe.corrupt;
+    recipe.drop_p = t->recipe.drop;
+    (void)vdni_corruption_apply(&map, vdni_corruption_draw(&recipe, key), &recipe, key, t->work);
+}
+
+static vdn_status train_image(vdn_ctx *ctx, vdni_trainer *t, step_result *result, int64_t step,
+                              int32_t j)
+{
+    const vdni_config *c = &t->model->config;
+    const int64_t pixels = t->height * t->width;
+    const float *image = t->images + j * pixels * c->image_channels;
+    const uint8_t *target = t->targets + j * pixels;
+    const float scale = 1.0f / (float)t->recipe.batch;
+    const vdni_noise_key time_key = key_of(t, VDNI_FOR_TRAINING_TIME, step, j);
+    vdni_terms terms;
+
+    VDN_CHECK(vdni_network_condition(ctx, t->network, t->prior, &terms, image, target, scale));
+    add_terms(&result->prior, &terms);
+    if (step <= t->recipe.prior_warmup) return VDN_OK;
+    corrupt(t, step, j);
+    const vdni_refine_call call = {
+        .prior = t->prior,
+        .target = target,
+        .t = vdni_stratified_time(c->time_steps, j, t->recipe.batch,
+                                  vdni_philox_uniform(&time_key, 0)),
+        .noise = key_of(t, VDNI_FOR_TRAINING_NOISE, step, j),
+        .drop = key_of(t, VDNI_FOR_CONDITION_DROP, step, j),
+        .scale = scale,
+    };
+    VDN_CHECK(vdni_network_refine(ctx, t->network, &terms, &call));
+    add_terms(&result->refiner, &terms);
+    result->refined++;
+    return VDN_OK;
+}
+
+static vdn_status update(vdn_ctx *ctx, vdni_trainer *t, step_result *result, int64_t step)
+{
+    const vdni_recipe *r = &t->recipe;
+    result->lr = vdni_lr_at(&r->lr, step);
+    const vdni_optimizer_step call = {
+        .count = t->model->parameters.total_floats,
+        .parameters = t->blocks.values,
+        .moment1 = t->blocks.moment1,
+        .moment2 = t->blocks.moment2,
+        .gradient = t->blocks.gradients,
+        .average = t->blocks.average,
+        .decay_mask = t->blocks.decays,
+        .step = step,
+        .lr = result->lr,
+        .beta1 = r->beta1,
+        .beta2 = r->beta2,
+        .eps = r->eps,
+        .weight_decay = r->weight_decay,
+        .clip = r->clip,
+        /* without an EMA the average follows the values */
+        .average_decay = r->average > 0.0 ? vdni_ema_decay(r->average, step - 1) : 0.0,
+        .gradient_norm = &result->gradient_norm,
+    };
+    VDN_CHECK(vdni_optimizer_check(ctx, &call));
+    VDN_CHECK(ctx->backend->optimize(ctx, ctx->device, &call));
+    t->blocks.version++;
+    t->blocks.average_version++;
+    return VDN_OK;
+}
+
+static double seconds_spent(const vdni_trainer *t)
+{
+    return t->seconds_before + (double)(vdni_clock_ns() - t->start_ns) * 1e-9;
+}
+
+static double mean_of(float sum, int32_t count) { return count > 0 ? sum / (double)count : NAN; }
+
+static vdn_status log_step(vdn_ctx *ctx, vdni_trainer *t, const step_result *r)
+{
+    const int32_t batch = t->recipe.batch;
+    const double prior = mean_of(r->prior.total, batch), refiner = mean_of(r->refiner.total,
+                                                                            r->refined);
+    const double values[] = { t->state.seconds,
+                              r->lr,
+                              prior + (r->refined > 0 ? refiner : 0.0),
+                              mean_of(r->refiner.simple, r->refined),
+                              mean_of(r->refiner.ce, r->refined),
+                              mean_of(r->refiner.dice, r->refined),
+                              mean_of(r->prior.ce, batch),
+                              mean_of(r->prior.dice, batch),
+                              r->gradient_norm };
+    return vdni_log_add(ctx, t->log, t->state.step, values);
+}
+
+static vdn_status one_step(vdn_ctx *ctx, vdni_trainer *t)
+{
+    const int64_t step = t->state.step + 1;
+    step_result result;
+
+    memset(&result, 0, sizeof result);
+    VDN_CHECK(vdni_batch_load(ctx, t, step));
+    for (int32_t j = 0; j < t->recipe.batch; j++)
+        VDN_CHECK(train_image(ctx, t, &result, step, j));
+    VDN_CHECK(update(ctx, t, &result, step));
+    t->state.step = step;
+    t->state.seconds = seconds_spent(t);
+    return log_step(ctx, t, &result);
+}
+
+/* Training takes the first part of the whole call; the test table the rest. */
+static void training_stage(vdn_ctx *ctx, const vdni_trainer *t)
+{
+    vdni_ctx_stage(ctx, 0.0, TRAINING_PART, "Training step %lld of %lld", (long long)t->state.step,
+                   (long long)t->steps);
+}
+
+/* What the validation reports of itself is not progress of the training: it stands still. */
+static vdn_status validate(vdn_ctx *ctx, vdni_trainer *t)
+{
+    const int64_t bytes = t->model->parameters.total_floats * (int64_t)sizeof(float);
+    const double at = TRAINING_PART * (double)t->state.step / (double)t->steps;
+    vdni_validation v;
+
+    vdni_ctx_stage(ctx, at, at, "Validating after step %lld of %lld", (long long)t->state.step,
+                   (long long)t->steps);
+    VDN_CHECK(vdni_validate(ctx, &v, t));
+    training_stage(ctx, t);
+    t->state.validated = t->state.step;
+    const double values[] = { t->state.seconds, v.loss, v.prior_dice, v.onepass_dice };
+    VDN_CHECK(vdni_log_add(ctx, t->validation_log, t->state.step, values));
+    vdni_note(ctx, "step %lld of %lld: validation loss %.4f, Dice prior %.4f, one pass %.4f",
+              (long long)t->state.step, (long long)t->steps, v.loss, v.prior_dice, v.onepass_dice);
+    if (!(v.loss < t->state.best_loss)) {
+        t->state.stale++;
+        return VDN_OK;
+    }
+    t->state.best_loss = v.loss;
+    t->state.best_step = t->state.step;
+    t->state.stale = 0;
+    return ctx->backend->get(ctx, ctx->device, t->blocks.best, t->blocks.average, bytes);
+}
+
+static vdn_status make_notes(vdn_ctx *ctx, vdni_trainer *t, const char *test)
+{
+    const vdn_train_options *o = &t->options;
+    vdni_json_writer w;
+    char *notes = NULL;
+
+    vdni_json_begin(&w, ctx, 0);
+    vdni_json_open_object(&w, NULL);
+    vdni_json_put_string(&w, "training_data", o->data_name ? o->data_name : "not stated");
+    vdni_json_put_string(&w, "licence", o->licence ? o->licence : "not stated");
+    vdni_json_put_string(&w, "recipe", t->recipe.name);
+    vdni_json_put_int(&w, "seed", (int64_t)o->seed);
+    vdni_json_put_int(&w, "steps", t->state.step);
+    vdni_json_put_int(&w, "best_step", t->state.best_step);
+    vdni_json_put_int(&w, "images_per_step", t->recipe.batch);
+    vdni_json_put_int(&w, "crop", o->crop);
+    vdni_json_put_double(&w, "minutes", t->state.seconds / 60.0);
+    vdni_json_put_string(&w, "activations", vdni_dtype_name(t->activation));
+    vdni_json_put_int(&w, "training_slices", t->parts[VDNI_PART_TRAIN].count);
+    vdni_json_put_int(&w, "validation_slices", t->parts[VDNI_PART_VALIDATION].count);
+    if (test) vdni_json_put_raw(&w, "test", test);
+    vdni_json_close(&w);
+    VDN_CHECK(vdni_json_finish(&w, &notes, NULL));
+    vdni_free(ctx, t->model->notes);
+    t->model->notes = notes;
+    return VDN_OK;
+}
+
+static vdn_status save_model(vdn_ctx *ctx, vdni_trainer *t, const char *test)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/model.safetensors", t->folder);
+    VDN_CHECK(make_notes(ctx, t, test));
+    return vdni_model_save(ctx, path, t->model, t->blocks.best);
+}
+
+static int is_due(int64_t step, int64_t wanted)
+{
+    const int64_t interval = wanted > 0 ? wanted : DEFAULT_INTERVAL;
+    return step % interval == 0;
+}
+
+/* Why the loop ends before its last step; NULL: it goes on. */
+static const char *reason_to_stop(const vdni_trainer *t)
+{
+    if (t->options.minutes > 0.0 && t->state.seconds >= 60.0 * t->options.minutes)
+        return "the time is used up";
+    if (t->recipe.patience > 0 && t->state.stale >= t->recipe.patience)
+        return "the validation loss stopped falling";
+    return NULL;
+}
+
+static int is_last(const vdni_trainer *t)
+{
+    return t->state.step >= t->steps || reason_to_stop(t) != NULL;
+}
+
+static int needs_validation(const vdni_trainer *t)
+{
+    return t->state.validated < t->state.step &&
+           (is_last(t) || is_due(t->state.step, t->options.validate_steps));
+}
+
+/* Validation and checkpoint belong after the same step, so that a resume repeats neither. */
+static vdn_status after_step(vdn_ctx *ctx, vdni_trainer *t)
+{
+    const double best = t->state.best_loss;
+    if (needs_validation(t)) VDN_CHECK(validate(ctx, t));
+    if (is_last(t) || is_due(t->state.step, t->options.checkpoint_steps))
+        VDN_CHECK(vdni_checkpoint_save(ctx, t));
+    return t->state.best_loss < best ? save_model(ctx, t, NULL) : VDN_OK;
+}
+
+/* To the last step, or until the caller stops it. */
+static vdn_status run_steps(vdn_ctx *ctx, vdni_trainer *t)
+{
+    training_stage(ctx, t);
+    if (needs_validation(t)) VDN_CHECK(after_step(ctx, t)); /* it was stopped inside a validation */
+    while (!is_last(t)) {
+        VDN_CHECK(vdni_report(ctx, (double)t->state.step / (double)t->steps));
+        VDN_CHECK(one_step(ctx, t));
+        training_stage(ctx, t);
+        VDN_CHECK(after_step(ctx, t));
+    }
+    if (reason_to_stop(t))
+        vdni_note(ctx, "stopped after step %lld: %s", (long long)t->state.step, reason_to_stop(t));
+    return VDN_OK;
+}
+
+vdn_status vdni_train(vdn_ctx *ctx, const char *folder, const char *store_path,
+                      const vdn_train_options *options)
+{
+    vdn_status status = VDN_OK;
+    vdni_trainer *t = NULL;
+    char *test = NULL;
+
+    VDN_TRY(vdni_trainer_create(ctx, &t, folder, store_path, options));
+    t->start_ns = vdni_clock_ns();
+    status = run_steps(ctx, t);
+    if (status == VDN_ERR_ABORTED && vdni_checkpoint_save(ctx, t) != VDN_OK)
+        vdni_note(ctx, "the checkpoint of step %lld could not be written", (long long)t->state.step);
+    if (status != VDN_OK) goto done;
+    vdni_ctx_stage(ctx, TRAINING_PART, 1.0, "Scoring the test slices");
+    VDN_TRY(vdni_test_table(ctx, &test, t));
+    VDN_TRY(save_model(ctx, t, test));
+done:
+    vdni_free(ctx, test);
+    vdni_trainer_free(ctx, t);
+    return status;
+}

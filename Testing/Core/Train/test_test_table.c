@@ -1,0 +1,141 @@
+/* The table on the test split: prior, one pass and ensemble side by side. */
+#include "Train/trainer_state.h"
+
+#include "Base/json.h"
+#include "train_fixture.h"
+
+static vdn_ctx ctx;
+
+static vdni_trainer *make(void)
+{
+    const vdn_train_options o = fix_options(12);
+    vdni_trainer *t = fix_trainer(&ctx, &o);
+    t->model->config.sample_steps = t->model->config.samples = 2; /* fast */
+    return t;
+}
+
+static vdni_json *table_of(vdni_trainer *t)
+{
+    char *text = NULL;
+    vdni_json *json = NULL;
+    EXPECT_OK(&ctx, vdni_test_table(&ctx, &text, t));
+    if (!text) exit(1);
+    EXPECT_OK(&ctx, vdni_json_parse(&ctx, &json, text, (int64_t)strlen(text), "table"));
+    char *file = fix_read("test.json", NULL);
+    EXPECT(file && strcmp(file, text) == 0);
+    free(file);
+    vdni_free(&ctx, text);
+    if (!json) exit(1);
+    return json;
+}
+
+/* mean or n of a score; NaN when the table lacks it. */
+static double number(const vdni_json *json, const char *method, const char *class_name,
+                     const char *score, const char *field)
+{
+    const vdni_json_value *v = vdni_json_find(vdni_json_root(json), method);
+    v = vdni_json_find(vdni_json_find(vdni_json_find(v, class_name), score), field);
+    return v ? v->number : NAN;
+}
+
+/* A new refiner is its prior, and so is the mean of its samples. */
+static void a_new_refiner_scores_as_its_prior_in_every_column(void)
+{
+    static const char *const classes[2] = { "vertebra", "disc" };
+    static const char *const scores[4] = { "dice_per_slice", "iou_per_slice", "dice_per_subject",
+                                           "iou_per_subject" };
+    vdni_trainer *t = make();
+    vdni_json *json = table_of(t);
+    for (int c = 0; c < 2; c++)
+        for (int s = 0; s < 4; s++) {
+            const double prior = number(json, "prior", classes[c], scores[s], "mean");
+            EXPECT(prior >= 0.0 && prior <= 1.0);
+            EXPECT(number(json, "one_pass", classes[c], scores[s], "mean") == prior);
+            EXPECT(number(json, "ensemble", classes[c], scores[s], "mean") == prior);
+            EXPECT(number(json, "prior", classes[c], scores[s], "n") == (s < 2 ? 3.0 : 1.0));
+        }
+    EXPECT(vdni_json_find(vdni_json_root(json), "slices")->integer == 3);
+    vdni_json_free(&ctx, json);
+    vdni_trainer_free(&ctx, t);
+}
+
+/* A head that says vertebra everywhere: the counts are those of the native masks, pooled per subject. */
+static void scores_are_counted_on_the_grid_of_the_files(void)
+{
+    vdni_trainer *t = make();
+    const vdni_slice_list *list = &t->parts[VDNI_PART_TEST];
+    double dice = 0.0, inside = 0.0, all = 0.0;
+    const int64_t head = vdni_parameters_find(&t->model->parameters, "cond.head.bias");
+    t->blocks.best[t->model->parameters.items[head].offset + 1] = 1000.0f;
+    for (int64_t i = 0; i < list->count; i++) {
+        vdn_store_slice s;
+        double n = 0.0;
+        EXPECT_OK(&ctx, vdni_store_get_slice(&ctx, &s, t->store, list->ids[i]));
+        const double pixels = (double)(s.native_height * s.native_width);
+        for (int64_t k = 0; k < s.native_height * s.native_width; k++) n += s.native_labels[k] == 1;
+        dice += 2.0 * n / (n + pixels) / (double)list->count;
+        inside += n;
+        all += pixels;
+    }
+    EXPECT(all == 6.0 * FIX_H * FIX_W); /* one of the three is four times as large */
+    vdni_json *json = table_of(t);
+    EXPECT_LE(fabs(number(json, "prior", "vertebra", "dice_per_slice", "mean") - dice), 1e-9);
+    EXPECT_LE(fabs(number(json, "prior", "vertebra", "dice_per_subject", "mean") -
+                   2.0 * inside / (inside + all)), 1e-9);
+    EXPECT_LE(fabs(number(json, "prior", "vertebra", "iou_per_subject", "mean") - inside / all),
+              1e-9);
+    EXPECT(number(json, "prior", "disc", "dice_per_subject", "mean") == 0.0);
+    vdni_json_free(&ctx, json);
+    vdni_trainer_free(&ctx, t);
+}
+
+static void the_table_is_the_same_every_time_and_leaves_nothing(void)
+{
+    vdni_trainer *t = make();
+    char *first = NULL, *second = NULL;
+    const int64_t count = t->model->parameters.total_floats;
+    net_random(t->blocks.best, count, 4);
+    for (int64_t i = 0; i < count; i++) t->blocks.best[i] *= 0.4f;
+    const int64_t held = ctx.now_bytes;
+    EXPECT_OK(&ctx, vdni_test_table(&ctx, &first, t));
+    EXPECT_OK(&ctx, vdni_test_table(&ctx, &second, t));
+    EXPECT(first && second && strcmp(first, second) == 0);
+    vdni_free(&ctx, first);
+    vdni_free(&ctx, second);
+    EXPECT(ctx.now_bytes == held);
+    vdni_trainer_free(&ctx, t);
+}
+
+static void survives_every_refused_allocation(void)
+{
+    vdni_trainer *t = make();
+    const int64_t held = ctx.now_bytes;
+    int64_t refuse = 0;
+    t->model->config.sample_steps = t->model->config.samples = 1;
+    for (; refuse < 1000; refuse += refuse < 20 ? 1 : 7) {
+        char *text = NULL;
+        vdni_clear_error(&ctx);
+        ctx.refuse_after = ctx.allocations + refuse;
+        const vdn_status status = vdni_test_table(&ctx, &text, t);
+        ctx.refuse_after = -1;
+        EXPECT(status == VDN_OK || status == VDN_ERR_MEMORY);
+        vdni_free(&ctx, text);
+        EXPECT(ctx.now_bytes == held);
+        if (status == VDN_OK) break;
+    }
+    EXPECT(refuse > 50 && refuse < 1000);
+    vdni_trainer_free(&ctx, t);
+}
+
+int main(void)
+{
+    net_open(&ctx, 1, VDNI_PREPARE_PLAIN);
+    fix_begin("test_test_table", 3);
+    RUN(a_new_refiner_scores_as_its_prior_in_every_column);
+    RUN(scores_are_counted_on_the_grid_of_the_files);
+    RUN(the_table_is_the_same_every_time_and_leaves_nothing);
+    RUN(survives_every_refused_allocation);
+    fix_end();
+    net_close(&ctx);
+    return test_result();
+}
