@@ -1,0 +1,131 @@
+#include "core.h"
+
+#include "interrupt.h"
+#include "text.h"
+
+#include <filesystem>
+
+namespace verdiff
+{
+namespace
+{
+
+constexpr const char * bundledModel = "verdiff-tiny.safetensors";
+
+ExitCode
+CodeOf(vdn_status status, ExitCode file)
+{
+  switch (status)
+  {
+    case VDN_OK:
+      return ExitCode::Ok;
+    case VDN_ERR_MEMORY:
+      return ExitCode::Memory;
+    case VDN_ERR_IO:
+    case VDN_ERR_FORMAT:
+      return file;
+    case VDN_ERR_DEVICE:
+      return ExitCode::Device;
+    case VDN_ERR_ABORTED:
+      return ExitCode::Interrupted;
+    default:
+      return ExitCode::Processing;
+  }
+}
+
+void
+PrintLine(void * user, const char * line)
+{
+  static_cast<Progress *>(user)->Print(line);
+}
+
+} // namespace
+
+void
+Check(const vdn_ctx * ctx, vdn_status status, ExitCode file, const std::string & what)
+{
+  if (status == VDN_OK)
+  {
+    return;
+  }
+  if (status == VDN_ERR_ABORTED)
+  {
+    ThrowIfInterrupted();
+  }
+  const std::string reason = ctx ? vdn_ctx_error(ctx) : "";
+  throw Failure(CodeOf(status, file),
+                (what.empty() ? "" : what + ": ") + (reason.empty() ? vdn_status_name(status) : reason));
+}
+
+Context
+MakeContext(Progress & progress, const std::string & device, int threads, bool log)
+{
+  vdn_ctx_options options;
+  vdn_ctx_options_init(&options);
+  options.threads = threads;
+  options.device = device.c_str();
+  options.progress = Progress::Callback;
+  options.log = log ? PrintLine : nullptr;
+  options.user = &progress;
+  vdn_ctx *        ctx = nullptr;
+  const vdn_status status = vdn_ctx_create(&ctx, &options);
+  if (status == VDN_ERR_DEVICE || status == VDN_ERR_UNSUPPORTED)
+  {
+    throw Failure(ExitCode::Device, "device " + device + " is not available on this machine or in this build");
+  }
+  Check(nullptr, status, ExitCode::Processing, "device " + device);
+  return Context(ctx);
+}
+
+std::string
+BundledModelPath()
+{
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path  program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path  installed = program.parent_path().parent_path() / "share" / "verdiff" / "models" / bundledModel;
+  if (!error && fs::exists(installed, error))
+  {
+    return installed.string();
+  }
+  return (fs::path(VERDIFF_SOURCE_MODELS) / bundledModel).string();
+}
+
+void
+CheckModelExists(const std::string & path)
+{
+  const std::string file = path.empty() ? BundledModelPath() : path;
+  std::error_code   error;
+  if (!std::filesystem::is_regular_file(file, error))
+  {
+    throw Failure(ExitCode::Model,
+                  file + ": no such model file" + (path.empty() ? " (the bundled model); give --model" : ""));
+  }
+}
+
+Model
+LoadModel(vdn_ctx * ctx, const std::string & path)
+{
+  CheckModelExists(path);
+  const std::string file = path.empty() ? BundledModelPath() : path;
+  vdn_model *       model = nullptr;
+  const vdn_status  status = vdn_model_load(ctx, &model, file.c_str());
+  // Whatever is wrong with it but memory, it is the model that cannot be used.
+  if (status != VDN_OK && status != VDN_ERR_MEMORY && status != VDN_ERR_ABORTED)
+  {
+    const std::string reason = vdn_ctx_error(ctx);
+    throw Failure(ExitCode::Model, reason.find(file) == std::string::npos ? file + ": " + reason : reason);
+  }
+  Check(ctx, status, ExitCode::Model);
+  return Model(model);
+}
+
+vdn_model_info
+ModelInfo(const vdn_model * model)
+{
+  vdn_model_info info;
+  vdn_model_get_info(&info, model);
+  return info;
+}
+
+} // namespace verdiff

@@ -1,0 +1,39 @@
+// A picture to judge a segmentation by eye: sagittal planes with truth and result outlined.
+#pragma once
+
+#include "canvas.h"
+#include "volume.h"
+
+#include <string>
+
+namespace verdiff
+{
+
+struct PreviewInput
+{
+  Volume              scan;
+  LabelImage::Pointer reference;    // may be null
+  LabelImage::Pointer segmentation; // may be null
+  std::string         title;
+};
+
+/// Three planes about the middle of the labelled region side by side (one for a 2D image), in the right
+/// proportions, about @p width pixels wide: reference green, segmentation red, any label counts.
+/// @throw Failure (Input) when the grids differ in size.
+Canvas
+DrawPreview(const PreviewInput & input, int width = 1500);
+
+/// Draw the outline of @p mask (height rows of width, not 0 is inside) into the box, smoothed.
+void
+DrawOutline(Canvas &        canvas,
+            const uint8_t * mask,
+            int             maskWidth,
+            int             maskHeight,
+            int             x,
+            int             y,
+            int             width,
+            int             height,
+            Color           color,
+            double          lineWidth);
+
+} // namespace verdiff

@@ -1,0 +1,28 @@
+// What every program does around its work: its description, --help, --version and --xml, signals,
+// messages and exit codes.
+#pragma once
+
+#include "failure.h"
+#include "parameters.h"
+#include "progress.h"
+
+#include <string>
+
+namespace verdiff
+{
+
+struct Program
+{
+  std::string name; // "VerdiffSegment"
+  Parameters  parameters;
+  Progress    progress;
+};
+
+using ProgramFunction = void (*)(Program &);
+
+/// Parse, run, report. @p description is the embedded XML, zero-terminated.
+/// @return the exit code; stderr gets one line when it is not 0.
+int
+RunProgram(int argc, char * argv[], const unsigned char * description, ProgramFunction work);
+
+} // namespace verdiff

@@ -1,0 +1,281 @@
+#include "segment_volume.h"
+
+#include "interrupt.h"
+#include "text.h"
+
+#include <algorithm>
+
+namespace verdiff
+{
+namespace
+{
+
+constexpr std::int64_t batchSlices = 16;
+constexpr std::int64_t batchFloats = 16 << 20; // 64 MiB of input and output of one call
+
+template <typename TImage>
+typename TImage::Pointer
+MakeLike(const VolumeImage & reference)
+{
+  const auto image = TImage::New();
+  image->CopyInformation(&reference);
+  image->SetRegions(reference.GetLargestPossibleRegion());
+  image->Allocate(true);
+  return image;
+}
+
+// Sizes and buffers of one run, and the steps between the two grids.
+class Run
+{
+public:
+  Run(vdn_ctx * ctx, const vdn_model * model, const Volume & volume, const SegmentSettings & settings)
+    : m_Ctx(ctx)
+    , m_Model(model)
+    , m_Info(ModelInfo(model))
+    , m_Volume(volume)
+    , m_Settings(settings)
+    , m_Frame(*volume.image, IsPlanar(volume))
+  {
+    CheckChannels();
+    ChooseWorkingGrid();
+    Allocate();
+  }
+
+  SegmentResult
+  Work(Progress & progress, double from, double to)
+  {
+    const std::int64_t slices = m_Frame.Count();
+    for (std::int64_t first = 0; first < slices; first += m_Batch)
+    {
+      const std::int64_t count = std::min(m_Batch, slices - first);
+      progress.SetRange(from + (to - from) * double(first) / double(slices),
+                        from + (to - from) * double(first + count) / double(slices),
+                        Format("Segmenting %lld slices", (long long)slices));
+      ThrowIfInterrupted();
+      SegmentBatch(first, count);
+      for (std::int64_t i = 0; i < count; ++i)
+      {
+        PutBack(first + i, i);
+      }
+    }
+    return std::move(m_Result);
+  }
+
+private:
+  void
+  CheckChannels() const
+  {
+    if (m_Info.image_channels != 1)
+    {
+      throw Failure(
+        ExitCode::Model,
+        Format("the model needs %d image channels, %s has 1", m_Info.image_channels, m_Volume.path.c_str()));
+    }
+  }
+
+  // The spacing of an image that records none is what the user says, or what the model was trained on.
+  double
+  AssumedSpacing()
+  {
+    const double stated = m_Settings.pixelSpacing;
+    const double assumed = stated > 0.0 ? stated : double(m_Info.assumed_spacing_mm);
+    m_Result.notes.push_back(assumed > 0.0 ? m_Volume.path + ": no pixel size recorded, " + FormatNumber(assumed) +
+                                               " mm is taken (" + (stated > 0.0 ? "--pixelSpacing)" : "the model's)")
+                                           : m_Volume.path + ": no pixel size recorded, pixels are used as they are");
+    return assumed;
+  }
+
+  void
+  ChooseWorkingGrid()
+  {
+    for (const std::string & note : m_Frame.Notes())
+    {
+      m_Result.notes.push_back(m_Volume.path + ": " + note);
+    }
+    const double assumed = m_Volume.spacingKnown ? 0.0 : AssumedSpacing();
+    m_Result.rowSpacing = m_Volume.spacingKnown ? m_Frame.RowSpacing() : assumed;
+    m_Result.columnSpacing = m_Volume.spacingKnown ? m_Frame.ColumnSpacing() : assumed;
+    const double target = double(m_Info.pixel_spacing_mm);
+    const bool   resample = target > 0.0 && m_Result.rowSpacing > 0.0;
+    m_Height = resample ? vdn_resampled_size(m_Frame.Height(), m_Result.rowSpacing, target) : m_Frame.Height();
+    m_Width = resample ? vdn_resampled_size(m_Frame.Width(), m_Result.columnSpacing, target) : m_Frame.Width();
+    m_Same = m_Height == m_Frame.Height() && m_Width == m_Frame.Width();
+    m_Result.slices = m_Frame.Count();
+    m_Result.height = m_Frame.Height();
+    m_Result.width = m_Frame.Width();
+    m_Result.workingHeight = m_Height;
+    m_Result.workingWidth = m_Width;
+  }
+
+  void
+  Allocate()
+  {
+    const std::int64_t plane = m_Height * m_Width;
+    const std::int64_t native = m_Frame.Height() * m_Frame.Width();
+    const std::int64_t fits = batchFloats / (plane * (m_Info.classes + 2));
+    m_Batch = std::clamp<std::int64_t>(fits, 1, std::min(batchSlices, m_Frame.Count()));
+    m_Pixels.resize(size_t(m_Batch * plane));
+    m_Probability.resize(size_t(m_Batch * plane * m_Info.classes));
+    m_NativePixels.resize(size_t(native));
+    m_NativeProbability.resize(m_Same ? 0 : size_t(native * m_Info.classes));
+    m_NativeLabels.resize(size_t(native));
+    // One sample and a prior alone have no uncertainty.
+    if (!m_Settings.options.prior_only)
+    {
+      m_Uncertainty.resize(size_t(m_Batch * plane));
+    }
+    m_Result.labels = MakeLike<LabelImage>(*m_Volume.image);
+    if (m_Settings.probability)
+    {
+      m_Result.probability = MakeLike<VolumeImage>(*m_Volume.image);
+    }
+    if (m_Settings.uncertainty)
+    {
+      m_Result.uncertainty = MakeLike<VolumeImage>(*m_Volume.image);
+    }
+  }
+
+  void
+  SegmentBatch(std::int64_t first, std::int64_t count)
+  {
+    const std::int64_t plane = m_Height * m_Width;
+    for (std::int64_t i = 0; i < count; ++i)
+    {
+      float * target = m_Pixels.data() + i * plane;
+      m_Frame.Cut(m_Same ? target : m_NativePixels.data(), m_Volume.image->GetBufferPointer(), first + i);
+      if (!m_Same)
+      {
+        Resample(target, m_Height, m_Width, m_NativePixels.data(), m_Frame.Height(), m_Frame.Width(), 1);
+      }
+    }
+    vdn_slices slices{};
+    slices.image_channels = 1;
+    slices.count = count;
+    slices.height = m_Height;
+    slices.width = m_Width;
+    slices.pixels = m_Pixels.data();
+    slices.modality = m_Settings.modality;
+    slices.first_index = first;
+    Check(m_Ctx,
+          vdn_segment(m_Ctx,
+                      m_Probability.data(),
+                      m_Uncertainty.empty() ? nullptr : m_Uncertainty.data(),
+                      &slices,
+                      m_Model,
+                      &m_Settings.options),
+          ExitCode::Processing,
+          "segmentation");
+  }
+
+  void
+  Resample(float *       out,
+           std::int64_t  outHeight,
+           std::int64_t  outWidth,
+           const float * in,
+           std::int64_t  height,
+           std::int64_t  width,
+           std::int64_t  channels)
+  {
+    Check(m_Ctx,
+          vdn_resample(m_Ctx, out, outHeight, outWidth, in, height, width, channels),
+          ExitCode::Processing,
+          "resampling");
+  }
+
+  // Slice @p i of the batch to slice @p slice of the results.
+  void
+  PutBack(std::int64_t slice, std::int64_t i)
+  {
+    const std::int64_t plane = m_Height * m_Width;
+    const std::int64_t native = m_Frame.Height() * m_Frame.Width();
+    const int          classes = m_Info.classes;
+    const float *      probability = m_Probability.data() + i * plane * classes;
+    if (!m_Same)
+    {
+      Resample(m_NativeProbability.data(), m_Frame.Height(), m_Frame.Width(), probability, m_Height, m_Width, classes);
+      probability = m_NativeProbability.data();
+    }
+    for (std::int64_t p = 0; p < native; ++p)
+    {
+      m_NativeLabels[size_t(p)] =
+        static_cast<std::uint16_t>(m_Info.class_label[LargestClass(probability + p * classes, classes)]);
+    }
+    m_Frame.Put(m_Result.labels->GetBufferPointer(), m_NativeLabels.data(), slice);
+    if (m_Settings.probability)
+    {
+      for (std::int64_t p = 0; p < native; ++p)
+      {
+        m_NativePixels[size_t(p)] = std::clamp(1.0f - probability[p * classes], 0.0f, 1.0f);
+      }
+      m_Frame.Put(m_Result.probability->GetBufferPointer(), m_NativePixels.data(), slice);
+    }
+    PutUncertainty(slice, i);
+  }
+
+  void
+  PutUncertainty(std::int64_t slice, std::int64_t i)
+  {
+    if (m_Uncertainty.empty())
+    {
+      return;
+    }
+    const std::int64_t plane = m_Height * m_Width;
+    const float *      values = m_Uncertainty.data() + i * plane;
+    double             sum = 0.0;
+    for (std::int64_t p = 0; p < plane; ++p)
+    {
+      sum += double(values[p]);
+    }
+    m_Result.sliceUncertainty.push_back(sum / double(plane));
+    if (!m_Settings.uncertainty)
+    {
+      return;
+    }
+    if (!m_Same)
+    {
+      Resample(m_NativePixels.data(), m_Frame.Height(), m_Frame.Width(), values, m_Height, m_Width, 1);
+      values = m_NativePixels.data();
+    }
+    m_Frame.Put(m_Result.uncertainty->GetBufferPointer(), values, slice);
+  }
+
+  vdn_ctx *                  m_Ctx;
+  const vdn_model *          m_Model;
+  const vdn_model_info       m_Info;
+  const Volume &             m_Volume;
+  const SegmentSettings &    m_Settings;
+  const SagittalFrame        m_Frame;
+  SegmentResult              m_Result;
+  std::int64_t               m_Height = 0;
+  std::int64_t               m_Width = 0;
+  std::int64_t               m_Batch = 1;
+  bool                       m_Same = true;
+  std::vector<float>         m_Pixels;
+  std::vector<float>         m_Probability;
+  std::vector<float>         m_Uncertainty;
+  std::vector<float>         m_NativePixels;
+  std::vector<float>         m_NativeProbability;
+  std::vector<std::uint16_t> m_NativeLabels;
+};
+
+} // namespace
+
+int
+LargestClass(const float * values, int count)
+{
+  return static_cast<int>(std::max_element(values, values + count) - values);
+}
+
+SegmentResult
+SegmentVolume(vdn_ctx *               ctx,
+              const vdn_model *       model,
+              const Volume &          volume,
+              const SegmentSettings & settings,
+              Progress &              progress,
+              double                  from,
+              double                  to)
+{
+  return Run(ctx, model, volume, settings).Work(progress, from, to);
+}
+
+} // namespace verdiff
