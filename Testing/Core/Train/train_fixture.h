@@ -57,7 +57,7 @@ static inline void fix_write_store(vdn_ctx *ctx, int32_t classes, int subjects)
     EXPECT_OK(ctx, vdni_store_create(ctx, &writer, fix_store, &header));
     if (!writer) exit(1);
     for (int i = 0; i < subjects * FIX_SLICES; i++) {
-        char name[16], subject[16];
+        char name[32], subject[32];
         const int large = i % FIX_SLICES == FIX_SLICES - 1 ? 2 : 1;
         fix_draw(pixels, labels, i / FIX_SLICES, i % FIX_SLICES, classes);
         for (int k = 0; k < 4 * FIX_H * FIX_W; k++)
