@@ -194,7 +194,7 @@ static int fits(vdni_graph *g, vdni_op_kind kind, int32_t count, int32_t most)
 vdni_id vdni_concat(vdni_graph *g, const vdni_id *x, int32_t count, vdni_dtype dtype)
 {
     vdni_node node = vdni_node_of(VDNI_OP_CONCAT);
-    if (!fits(g, VDNI_OP_CONCAT, count, VDNI_MAX_OUT)) return VDNI_NONE; /* SPLIT has one out each */
+    if (!fits(g, VDNI_OP_CONCAT, count, VDNI_MAX_OUT)) return VDNI_NONE; /* outputs of SPLIT */
     shape s = shape_of(g, x[0]);
     s.nhwc[3] = 0;
     for (int32_t i = 0; i < count; i++) {

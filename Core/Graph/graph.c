@@ -112,7 +112,7 @@ static vdni_id parameter_tensor(vdni_graph *g, int64_t index, vdni_role role)
     return id;
 }
 
-/* Weight decay is for weights; a 1 x 1 head of one class has the shape of a vector, so names decide. */
+/* Weight decay is for weights. A 1 x 1 head of one class has the shape of a vector: names decide. */
 static int is_weight(const char *name)
 {
     const char *end = strrchr(name, '.');

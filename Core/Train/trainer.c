@@ -280,7 +280,7 @@ vdn_status vdni_train(vdn_ctx *ctx, const char *folder, const char *store_path,
     t->start_ns = vdni_clock_ns();
     status = run_steps(ctx, t);
     if (status == VDN_ERR_ABORTED && vdni_checkpoint_save(ctx, t) != VDN_OK)
-        vdni_note(ctx, "the checkpoint of step %lld could not be written", (long long)t->state.step);
+        vdni_note(ctx, "no checkpoint of step %lld could be written", (long long)t->state.step);
     if (status != VDN_OK) goto done;
     vdni_ctx_stage(ctx, TRAINING_PART, 1.0, "Scoring the test slices");
     VDN_TRY(vdni_test_table(ctx, &test, t));

@@ -245,8 +245,9 @@ static vdn_status open_log(vdn_ctx *ctx, vdni_log **out, const vdni_trainer *t, 
 
 static vdn_status check_options(vdn_ctx *ctx, const vdn_train_options *o)
 {
-    if (o->steps < 0 || o->steps > 10000000 || o->crop < 0 || o->crop > 65536 || !(o->minutes >= 0.0) ||
-        o->checkpoint_steps < 0 || o->validate_steps < 0 || o->precision < 0 || o->precision > 2)
+    if (o->steps < 0 || o->steps > 10000000 || o->crop < 0 || o->crop > 65536 ||
+        !(o->minutes >= 0.0) || o->checkpoint_steps < 0 || o->validate_steps < 0 ||
+        o->precision < 0 || o->precision > 2)
         return vdni_fail(ctx, VDN_ERR_ARGUMENT,
                          "steps %lld, crop %d, minutes %g, checkpoint %lld, validate %lld, "
                          "precision %d: none is negative, precision is at most 2",

@@ -43,8 +43,7 @@ static inline int bench_compile(bench *b)
 {
     EXPECT_OK(&b->ctx, vdni_graph_status(b->g));
     if (vdni_graph_status(b->g) != VDN_OK) return 0;
-    EXPECT_OK(&b->ctx,
-              vdni_plan_create(&b->ctx, &b->plan, b->g, b->ctx.backend, b->ctx.device));
+    EXPECT_OK(&b->ctx, vdni_plan_create(&b->ctx, &b->plan, b->g, b->ctx.backend, b->ctx.device));
     if (!b->plan) return 0;
     b->memory = vdni_plan_get_memory(b->plan);
     b->arena = aligned_alloc(64, (size_t)bench_padded(b->memory.arena_bytes));
@@ -100,10 +99,10 @@ static inline double bench_scalar(bench *b, vdni_id y, vdni_id weight)
     return sum;
 }
 
-/* Compare @p count derivatives at @p found with central differences over x. The forward pass is f32:
- * a step of 2^-6 leaves about 1e-4 of rounding and of curvature each, so @p bound, relative to the
- * largest derivative, is 5e-3 (3e-2 where a maximum changes sides on the way); a dropped or doubled
- * contribution is far above it. */
+/* Compare @p count derivatives at @p found with central differences over x. The forward pass is
+ * f32: a step of 2^-6 leaves about 1e-4 of rounding and of curvature each, so @p bound, relative
+ * to the largest derivative, is 5e-3 (3e-2 where a maximum changes sides on the way); a dropped
+ * or doubled contribution is far above it. */
 static inline void bench_slopes(bench *b, vdni_id y, vdni_id weight, float *x, const float *found,
                                 int64_t count, double bound)
 {

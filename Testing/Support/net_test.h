@@ -30,11 +30,11 @@ static inline void net_close(vdn_ctx *ctx)
 }
 
 /* As EXPECT(call == VDN_OK), with the reason. */
-#define EXPECT_OK(ctx, call)                                                                       \
-    do {                                                                                           \
-        const vdn_status net_status_ = (call);                                                     \
-        EXPECT(net_status_ == VDN_OK);                                                             \
-        if (net_status_ != VDN_OK) printf("  %s\n", (ctx)->error);                                 \
+#define EXPECT_OK(ctx, call)                                       \
+    do {                                                           \
+        const vdn_status net_status_ = (call);                     \
+        EXPECT(net_status_ == VDN_OK);                             \
+        if (net_status_ != VDN_OK) printf("  %s\n", (ctx)->error); \
     } while (0)
 
 /* max |a - b| / max |b|; NaN when either holds one. */

@@ -43,8 +43,7 @@ static void scramble(world *v)
 static void make(world *v, const vdni_sampler_options *options)
 {
     const vdni_sampler_weights weights = { &v->model->parameters, v->model->values, &v->version };
-    EXPECT_OK(&v->ctx,
-              vdni_sampler_create(&v->ctx, &v->s, &v->model->config, &weights, options));
+    EXPECT_OK(&v->ctx, vdni_sampler_create(&v->ctx, &v->s, &v->model->config, &weights, options));
     if (!v->s) exit(1);
 }
 
@@ -100,7 +99,8 @@ static void a_new_model_returns_its_prior(void)
                 sum += wanted[c];
             }
             for (int c = 0; c < k; c++)
-                EXPECT_LE(fabs(mean[i * k + c] - wanted[c] / (k == 1 ? 1.0 + wanted[c] : sum)), 1e-6);
+                EXPECT_LE(fabs(mean[i * k + c] - wanted[c] / (k == 1 ? 1.0 + wanted[c] : sum)),
+                          1e-6);
         }
         close_world(&v);
     }
@@ -205,6 +205,17 @@ static struct {
     int steps;
 } spy;
 
+/* The noise of a step is a function of seed, sample and time. */
+static void check_noise(const vdni_tensor *noise)
+{
+    const vdni_noise_key key = {
+        .seed = 35, .purpose = VDNI_FOR_SAMPLER_STEP, .step = (uint32_t)spy.t, .sample = 2
+    };
+    float wanted[PIXELS];
+    vdni_philox_normal(wanted, &key, 0, PIXELS);
+    EXPECT(memcmp(wanted, noise->data, sizeof wanted) == 0);
+}
+
 /* Every COMBINE of a step against model.md 1.7: gamma0 x0 + gamma1 x + gamma2 f + sigma n. */
 static vdn_status spy_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
 {
@@ -212,6 +223,7 @@ static vdn_status spy_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, 
     const int is_step = op->kind == VDNI_OP_COMBINE && op->in[3] != NULL;
     if (is_step) {
         const vdni_schedule *s = spy.schedule;
+        check_noise(op->in[4]);
         const double c[4] = { s->gamma0[spy.t], s->gamma1[spy.t], s->gamma2[spy.t],
                               s->sigma[spy.t] };
         const vdni_tensor *in[4] = { op->in[0], op->in[2], op->in[3], op->in[4] };
@@ -246,7 +258,7 @@ static void eta_one_with_every_step_is_ddpm(void)
     v.ctx.backend = &spy.table;
     make(&v, &o);
     condition(&v);
-    sample(&v, v.p, 0);
+    sample(&v, v.p, 2);
     EXPECT(spy.steps == 25 && spy.t == 0);
     EXPECT_LE(spy.worst, 1e-6);
     vdni_schedule_free(&v.ctx, spy.schedule);
@@ -425,8 +437,7 @@ static void survives_every_refused_allocation(void)
         v.s = NULL;
         EXPECT(v.ctx.now_bytes == held);
         v.ctx.refuse_after = v.ctx.allocations + refuse;
-        const vdn_status second =
-            vdni_sampler_estimate(&v.ctx, &bytes, &v.model->config, &ddim);
+        const vdn_status second = vdni_sampler_estimate(&v.ctx, &bytes, &v.model->config, &ddim);
         EXPECT(second == VDN_OK || second == VDN_ERR_MEMORY);
         v.ctx.refuse_after = -1;
         EXPECT(v.ctx.now_bytes == held);

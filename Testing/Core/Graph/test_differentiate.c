@@ -1,5 +1,6 @@
-/* Gradients of whole graphs against central differences of their f32 forward pass. The operators have
- * their own tests; here it is which gradient goes where, and that several of one tensor are added. */
+/* Gradients of whole graphs against central differences of their f32 forward pass. The operators
+ * have their own tests; here it is which gradient goes where, and that several of one tensor are
+ * added. */
 #include "graph_test.h"
 
 static const int64_t shape[4] = { 1, 4, 6, 8 };
@@ -134,14 +135,21 @@ static vdni_id random_node(vdni_graph *g, const vdni_id *made, int count)
     const uint64_t which = test_random_bits(&dag_seed) % 7;
     (void)snprintf(name, sizeof name, "%s%d", names[test_random_bits(&dag_seed) % 3], (int)which);
     switch (which) {
-    case 0: return conv(g, name, a, count % 2 ? b : VDNI_NONE, 8);
-    case 1: return vdni_depthwise(g, a, parameter(g, name, 1, 3, 8), VDNI_NONE, three);
-    case 2: return norm(g, name, a, VDNI_NONE, VDNI_ACT_SILU);
-    case 3: return vdni_product(g, vdni_activate(g, a, VDNI_ACT_SIGMOID), b,
-                                parameter(g, name, 1, 1, 8), c);
-    case 4: return vdni_activate(g, a, VDNI_ACT_SILU);
-    case 5: return vdni_modulate(g, a, linear(g, name, vdni_global_pool(g, b), 16));
-    default: return vdni_add(g, a, b);
+    case 0:
+        return conv(g, name, a, count % 2 ? b : VDNI_NONE, 8);
+    case 1:
+        return vdni_depthwise(g, a, parameter(g, name, 1, 3, 8), VDNI_NONE, three);
+    case 2:
+        return norm(g, name, a, VDNI_NONE, VDNI_ACT_SILU);
+    case 3:
+        return vdni_product(g, vdni_activate(g, a, VDNI_ACT_SIGMOID), b,
+                            parameter(g, name, 1, 1, 8), c);
+    case 4:
+        return vdni_activate(g, a, VDNI_ACT_SILU);
+    case 5:
+        return vdni_modulate(g, a, linear(g, name, vdni_global_pool(g, b), 16));
+    default:
+        return vdni_add(g, a, b);
     }
 }
 
@@ -187,8 +195,9 @@ static void check_net(net *make, double bound)
 
 static void gradients_of_every_rule_are_the_slopes(void)
 {
-    net *const nets[] = { chain, twice,   output_used_again, residual, shared_weight, four_consumers,
-                          modulated, sizes, folds, attends, selects, gates };
+    net *const nets[] = { chain,         twice,          output_used_again, residual,
+                          shared_weight, four_consumers, modulated,         sizes,
+                          folds,         attends,        selects,           gates };
     for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
         const int before = test_failures;
         check_net(nets[i], nets[i] == gates || nets[i] == sizes ? 3e-2 : 5e-3);

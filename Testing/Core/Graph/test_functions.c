@@ -51,10 +51,10 @@ static void convolutions(void)
     const vdni_id x = feature(7, 10, 6), b = input(1, 1, 1, 5, VDNI_F32);
     const vdni_id y = vdni_conv(g, x, weight(5, 3, 6), b, VDNI_NONE, three, VDNI_BF16);
     EXPECT(is(y, 2, 7, 10, 5, VDNI_BF16));
-    EXPECT(is(vdni_conv(g, x, weight(5, 3, 6), VDNI_NONE, y, three, VDNI_F32), 2, 7, 10, 5,
-              VDNI_F32));
-    EXPECT(is(vdni_conv(g, x, weight(5, 3, 6), b, VDNI_NONE, down, VDNI_BF16), 2, 4, 5, 5,
-              VDNI_BF16));
+    EXPECT(
+        is(vdni_conv(g, x, weight(5, 3, 6), VDNI_NONE, y, three, VDNI_F32), 2, 7, 10, 5, VDNI_F32));
+    EXPECT(
+        is(vdni_conv(g, x, weight(5, 3, 6), b, VDNI_NONE, down, VDNI_BF16), 2, 4, 5, 5, VDNI_BF16));
     EXPECT(is(vdni_depthwise(g, x, weight(1, 7, 6), VDNI_NONE, wide), 2, 7, 10, 6, VDNI_BF16));
     EXPECT(is(vdni_linear(g, vector(6), input(9, 1, 1, 6, VDNI_F32), VDNI_NONE), 2, 1, 1, 9,
               VDNI_F32));
@@ -121,7 +121,8 @@ static void sums_and_products(void)
 static void process_and_losses(void)
 {
     begin(0);
-    const vdni_id s = input(2, 6, 10, 3, VDNI_F32), c = vector(4), target = input(2, 6, 10, 1, VDNI_U8);
+    const vdni_id s = input(2, 6, 10, 3, VDNI_F32), c = vector(4),
+                  target = input(2, 6, 10, 1, VDNI_U8);
     const vdni_id keys = input(2, 1, 1, 8, VDNI_I32), weights = vector(2);
     const vdni_id list[4] = { s, VDNI_NONE, s, VDNI_NONE };
     const int64_t nhwc[4] = { 2, 6, 10, 3 };
@@ -134,8 +135,8 @@ static void process_and_losses(void)
     EXPECT(is(vdni_encode(g, s, 0.3f, 1, NULL), 2, 6, 10, 3, VDNI_F32));
     const vdni_id noise = vdni_noise(g, keys, nhwc);
     EXPECT(is(noise, 2, 6, 10, 3, VDNI_F32));
-    EXPECT(is(vdni_segmentation_loss(g, s, target, weights, VDNI_NONE, lambda), 2, 1, 1, 4,
-              VDNI_F32));
+    EXPECT(
+        is(vdni_segmentation_loss(g, s, target, weights, VDNI_NONE, lambda), 2, 1, 1, 4, VDNI_F32));
     EXPECT(is(vdni_noise_loss(g, s, noise, target, weights), 2, 1, 1, 4, VDNI_F32));
     EXPECT(vdni_graph_status(g) == VDN_OK);
     end();
@@ -223,17 +224,28 @@ static void shapes_that_do_not_fit_are_refused_by_name(void)
         wrong *call;
         const char *kind;
     } cases[] = {
-        { conv_channels, "CONV: " },     { conv_too_small, "CONV: " },
-        { conv_residual, "CONV: " },     { depthwise_channels, "DEPTHWISE: " },
-        { linear_width, "LINEAR: " },    { norm_groups, "NORM: " },
-        { add_shapes, "ADD: " },         { gate_maps, "GATE: " },
-        { mix_map, "MIX: " },            { modulate_width, "MODULATE: " },
-        { select_width, "SK_SELECT: " }, { attention_heads, "ATTENTION: " },
-        { attention_thirds, "ATTENTION: " }, { unshuffle_odd, "UNSHUFFLE: " },
-        { shuffle_channels, "SHUFFLE: " },   { concat_sizes, "CONCAT: " },
-        { concat_none, "CONCAT of 0 " },     { concat_seven, "CONCAT of 7 " },
-        { combine_five, "COMBINE of 5 " },   { loss_target, "SEGMENTATION_LOSS: " },
-        { embedding_odd, "TIME_EMBEDDING: " }, { noise_keys, "NOISE: " },
+        { conv_channels, "CONV: " },
+        { conv_too_small, "CONV: " },
+        { conv_residual, "CONV: " },
+        { depthwise_channels, "DEPTHWISE: " },
+        { linear_width, "LINEAR: " },
+        { norm_groups, "NORM: " },
+        { add_shapes, "ADD: " },
+        { gate_maps, "GATE: " },
+        { mix_map, "MIX: " },
+        { modulate_width, "MODULATE: " },
+        { select_width, "SK_SELECT: " },
+        { attention_heads, "ATTENTION: " },
+        { attention_thirds, "ATTENTION: " },
+        { unshuffle_odd, "UNSHUFFLE: " },
+        { shuffle_channels, "SHUFFLE: " },
+        { concat_sizes, "CONCAT: " },
+        { concat_none, "CONCAT of 0 " },
+        { concat_seven, "CONCAT of 7 " },
+        { combine_five, "COMBINE of 5 " },
+        { loss_target, "SEGMENTATION_LOSS: " },
+        { embedding_odd, "TIME_EMBEDDING: " },
+        { noise_keys, "NOISE: " },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         begin(1);

@@ -115,15 +115,17 @@ static void need_of_gradients_spreads_from_parameters_in_training_only(void)
     for (int32_t training = 0; training < 2; training++) {
         vdni_graph *g = make(training);
         static const int64_t weight[4] = { 8, 3, 3, 8 };
-        const vdni_id a = vdni_input(g, "a", shape, VDNI_F32), b = vdni_input(g, "b", shape, VDNI_F32);
+        const vdni_id a = vdni_input(g, "a", shape, VDNI_F32),
+                      b = vdni_input(g, "b", shape, VDNI_F32);
         const vdni_id w = vdni_parameter_of(g, "w.weight", weight, VDNI_INIT_ONE, 1);
         const vdni_id plain = vdni_add(g, a, a);
-        const vdni_id y = vdni_conv(g, plain, w, VDNI_NONE, VDNI_NONE, (vdni_window){ 3, 1, 1, 1 },
-                                    VDNI_F32);
+        const vdni_id y =
+            vdni_conv(g, plain, w, VDNI_NONE, VDNI_NONE, (vdni_window){ 3, 1, 1, 1 }, VDNI_F32);
         vdni_require_gradient(g, b);
         const vdni_id z = vdni_add(g, b, a);
         EXPECT(!g->tensors[a].needs_gradient && !g->tensors[plain].needs_gradient);
-        EXPECT(g->tensors[w].needs_gradient == training && g->tensors[y].needs_gradient == training);
+        EXPECT(g->tensors[w].needs_gradient == training &&
+               g->tensors[y].needs_gradient == training);
         EXPECT(g->tensors[z].needs_gradient);
         release(g);
     }

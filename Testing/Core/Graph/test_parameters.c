@@ -7,8 +7,14 @@ static vdn_ctx ctx;
 static vdni_parameter item(const char *name, int64_t n, int64_t h, int64_t w, int64_t c,
                            vdni_init init)
 {
-    vdni_parameter p = { .n = n, .h = h, .w = w, .c = c, .fan_in = h * w * c, .init = init,
-                         .trainable = 1, .decays = n * h * w > 1 };
+    vdni_parameter p = { .n = n,
+                         .h = h,
+                         .w = w,
+                         .c = c,
+                         .fan_in = h * w * c,
+                         .init = init,
+                         .trainable = 1,
+                         .decays = n * h * w > 1 };
     (void)snprintf(p.name, sizeof p.name, "%s", name);
     return p;
 }
@@ -84,7 +90,8 @@ static void counts_are_of_trainable_values_below_a_prefix(void)
     vdni_parameters_free(&ctx, &table);
 }
 
-/* Value i of a block is a function of (seed, name, i): other blocks and their order do not matter. */
+/* Value i of a block is a function of (seed, name, i): other blocks and their order do not
+ * matter. */
 static void start_values_depend_on_seed_name_and_index_only(void)
 {
     vdni_parameters one = { .items = NULL }, two = { .items = NULL };

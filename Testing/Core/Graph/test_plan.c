@@ -94,7 +94,8 @@ static void a_run_gives_the_same_bits_and_reads_nothing_stale(void)
     }
 }
 
-/* Every temporary in memory of its own instead of the arena: the same bits, so sharing is harmless. */
+/* Every temporary in memory of its own instead of the arena: the same bits, so sharing is
+ * harmless. */
 static void sharing_the_arena_changes_nothing(void)
 {
     bench b;
@@ -245,6 +246,20 @@ static void an_alias_is_the_same_memory_and_needs_the_same_shape(void)
     bench_end(&b);
 }
 
+/* Packed copies of weights are renewed when *version changes, so every parameter must show it. */
+static void parameters_carry_the_version_of_the_weights(void)
+{
+    bench b;
+    (void)build_training(&b, VDNI_PREPARE_PLAIN, VDNI_F32);
+    if (bench_compile(&b))
+        for (int64_t i = 0; i < b.g->tensor_count; i++) {
+            const int is_parameter = b.g->tensors[i].role == VDNI_ROLE_PARAMETER;
+            EXPECT(vdni_plan_tensor(b.plan, (vdni_id)i)->version ==
+                   (is_parameter ? &b.version : NULL));
+        }
+    bench_end(&b);
+}
+
 static void a_plan_that_needs_workspace_is_not_bound_without(void)
 {
     bench b;
@@ -334,6 +349,7 @@ int main(void)
     RUN(the_graph_may_be_gone);
     RUN(copies_have_the_size_of_the_tensor);
     RUN(an_alias_is_the_same_memory_and_needs_the_same_shape);
+    RUN(parameters_carry_the_version_of_the_weights);
     RUN(a_plan_that_needs_workspace_is_not_bound_without);
     RUN(a_failed_graph_gives_no_plan);
     RUN(work_is_counted_as_in_the_design);

@@ -68,8 +68,7 @@ static void a_new_block_that_changes_channels_is_its_skip(void)
     const vdni_id e = vdni_input(b.g, "e", row, VDNI_F32);
     const vdni_conv_spec skip = { 24, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
     const vdni_id y = vdni_output(b.g, vdni_residual_block(b.g, "r", x, e, 24, 1), "y");
-    const vdni_id s =
-        vdni_output(b.g, vdni_conv_block(b.g, "r.skip", x, VDNI_NONE, &skip), "s");
+    const vdni_id s = vdni_output(b.g, vdni_conv_block(b.g, "r.skip", x, VDNI_NONE, &skip), "s");
     if (bench_compile(&b)) {
         start_values(&b);
         bench_run(&b, VDNI_RUN_ALL);
@@ -89,7 +88,8 @@ static void the_embedding_moves_a_trained_block(void)
         bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
         const vdni_id x = vdni_input(b.g, "x", shape, VDNI_F32);
         const vdni_id e = vdni_input(b.g, "e", row, VDNI_F32);
-        const vdni_id y = vdni_output(b.g, vdni_residual_block(b.g, "r", x, e, 16, scale_shift), "y");
+        const vdni_id y =
+            vdni_output(b.g, vdni_residual_block(b.g, "r", x, e, 16, scale_shift), "y");
         if (bench_compile(&b)) {
             float before[384];
             bench_run(&b, VDNI_RUN_ALL);
@@ -122,20 +122,22 @@ static void the_condition_norms_differ_in_what_they_count(void)
     bench b;
     bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
     const vdni_id x = vdni_input(b.g, "x", shape, VDNI_F32);
-    const vdni_id i = vdni_output(b.g, vdni_condition_norm_block(b.g, "i", x, VDNI_CONDITION_INSTANCE,
-                                                                 VDNI_ACT_NONE), "i");
-    const vdni_id n = vdni_output(b.g, vdni_condition_norm_block(b.g, "n", x, VDNI_CONDITION_BATCH,
-                                                                 VDNI_ACT_NONE), "n");
+    const vdni_id i = vdni_output(
+        b.g, vdni_condition_norm_block(b.g, "i", x, VDNI_CONDITION_INSTANCE, VDNI_ACT_NONE), "i");
+    const vdni_id n = vdni_output(
+        b.g, vdni_condition_norm_block(b.g, "n", x, VDNI_CONDITION_BATCH, VDNI_ACT_NONE), "n");
     if (bench_compile(&b)) {
-        EXPECT(has_shape(&b, "n.running", 1, 1, 1, 32) && vdni_parameters_find(&b.table, "i.running") < 0);
+        EXPECT(has_shape(&b, "n.running", 1, 1, 1, 32) &&
+               vdni_parameters_find(&b.table, "i.running") < 0);
         start_values(&b);
         float *running = b.values + find(&b, "n.running")->offset;
         for (int c = 0; c < 16; c++) {
-            running[c] = 0.25f;      /* mean */
-            running[16 + c] = 4.0f;  /* variance */
+            running[c] = 0.25f;     /* mean */
+            running[16 + c] = 4.0f; /* variance */
         }
         bench_run(&b, VDNI_RUN_ALL);
-        const float *in = bench_data(&b, x), *instance = bench_data(&b, i), *batch = bench_data(&b, n);
+        const float *in = bench_data(&b, x), *instance = bench_data(&b, i),
+                    *batch = bench_data(&b, n);
         double mean = 0.0, square = 0.0;
         for (int k = 0; k < 24; k++) {
             mean += instance[16 * k + 3] / 24.0;

@@ -4,15 +4,16 @@
 
 static const char *const names[5] = { "unit", "tiny", "small", "base", "full" };
 
-static vdni_condition build(bench *b, const vdni_config *config, int64_t h, int64_t w, vdni_id *image)
+static vdni_condition build(bench *b, const vdni_config *config, int64_t h, int64_t w,
+                            vdni_id *image)
 {
     const int64_t nhwc[4] = { 1, h, w, config->image_channels };
     *image = vdni_input(b->g, "image", nhwc, VDNI_F32);
     return vdni_condition_unet(b->g, config, *image);
 }
 
-/* c_i is (h / 2^i, w / 2^i, F_i), logits are f32 of K channels: for every configuration, K, Cb, with
- * and without MSFM, either norm, f32 and bf16. */
+/* c_i is (h / 2^i, w / 2^i, F_i), logits are f32 of K channels: for every configuration, K, Cb,
+ * with and without MSFM, either norm, f32 and bf16. */
 static void features_have_the_shapes_of_the_design(void)
 {
     for (int i = 0; i < 40; i++) {

@@ -55,21 +55,25 @@ static void shapes_are_those_of_the_design(void)
         build(&n, h, w);
         EXPECT_OK(&n.b.ctx, vdni_graph_status(n.b.g));
         const vdni_tensor out = vdni_graph_get(n.b.g, n.out);
-        EXPECT(out.h == h && out.w == w && out.c == n.config.mask_channels && out.dtype == VDNI_F32);
+        EXPECT(out.h == h && out.w == w && out.c == n.config.mask_channels &&
+               out.dtype == VDNI_F32);
         for (int l = 0; l < n.config.levels; l++) {
             const int64_t ds = (int64_t)n.config.stem_down << l;
             const vdni_tensor p = vdni_graph_get(n.b.g, n.cache.projection[l]);
             const vdni_tensor g = vdni_graph_get(n.b.g, n.cache.gate[l]);
             EXPECT(p.h == h / ds && p.w == w / ds && p.c == vdni_level_in(&n.config, l));
             EXPECT(p.dtype == activation);
-            if (n.config.nsa) EXPECT(g.h == h / ds && g.w == w / ds && g.c == 1 && g.dtype == VDNI_F32);
-            else EXPECT(n.cache.gate[l] == VDNI_NONE);
+            if (n.config.nsa)
+                EXPECT(g.h == h / ds && g.w == w / ds && g.c == 1 && g.dtype == VDNI_F32);
+            else
+                EXPECT(n.cache.gate[l] == VDNI_NONE);
         }
         bench_end(&n.b);
     }
 }
 
-/* Attention inside a level is behind every RES block of its encoder and decoder, and in the middle. */
+/* Attention inside a level is behind every RES block of its encoder and decoder, and in the
+ * middle. */
 static void attention_is_where_the_design_has_it(void)
 {
     static const struct {
@@ -102,7 +106,8 @@ static void a_new_net_gives_the_prior_back(void)
             vdni_parameters_initialize(&n.b.table, n.b.values, 1);
             bench_run(&n.b, VDNI_RUN_ALL);
             for (int i = 0; i < 32 * 48; i++)
-                EXPECT(bench_data(&n.b, n.out)[i] == (skip ? bench_data(&n.b, n.in.skip)[i] : 0.0f));
+                EXPECT(bench_data(&n.b, n.out)[i] ==
+                       (skip ? bench_data(&n.b, n.in.skip)[i] : 0.0f));
         }
         bench_end(&n.b);
     }

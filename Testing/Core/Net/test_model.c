@@ -51,8 +51,8 @@ static void other_values_can_be_saved(void)
     EXPECT(memcmp(model->values, other->values, 4 * (size_t)model->parameters.total_floats) != 0);
     EXPECT_OK(&ctx, vdni_model_save(&ctx, path, model, other->values));
     EXPECT_OK(&ctx, vdn_model_load(&ctx, &loaded, path));
-    EXPECT(loaded && memcmp(loaded->values, other->values,
-                            4 * (size_t)model->parameters.total_floats) == 0);
+    EXPECT(loaded &&
+           memcmp(loaded->values, other->values, 4 * (size_t)model->parameters.total_floats) == 0);
     vdn_model_free(loaded);
     vdn_model_free(other);
     vdn_model_free(model);
@@ -123,7 +123,8 @@ static void start_values_follow_the_rules(void)
     vdn_model_free(model);
 }
 
-/* Batch norm in the condition net: running statistics are saved, not trained, and start at 0 and 1. */
+/* Batch norm in the condition net: running statistics are saved, not trained, and start at 0 and
+ * 1. */
 static void running_statistics_belong_to_the_model(void)
 {
     vdn_model *model = NULL, *loaded = NULL;
@@ -184,8 +185,9 @@ static void damaged_files_are_refused(void)
     memcpy(copy, data, (size_t)bytes);
     vdni_free(&ctx, data);
     for (int i = 0; i < 60; i++) { /* cut: near both ends and at random */
-        const int64_t cut = i < 20 ? i : i < 40 ? bytes - 1 - (i - 20)
-                                                 : (int64_t)(test_random_bits(&seed) % (uint64_t)bytes);
+        const int64_t cut = i < 20   ? i
+                            : i < 40 ? bytes - 1 - (i - 20)
+                                     : (int64_t)(test_random_bits(&seed) % (uint64_t)bytes);
         write_plainly(copy, cut);
         EXPECT(load() == VDN_ERR_FORMAT);
         EXPECT(strstr(ctx.error, path) != NULL);
@@ -206,7 +208,17 @@ static void damaged_files_are_refused(void)
 }
 
 /* The same model written with one thing wrong: which tensor, and what. */
-typedef enum { MISSING, SHAPE, TYPE, NAN_VALUE, INFINITE, EXTRA, NO_CONFIG, CHANNELS, FAULTS } fault;
+typedef enum {
+    MISSING,
+    SHAPE,
+    TYPE,
+    NAN_VALUE,
+    INFINITE,
+    EXTRA,
+    NO_CONFIG,
+    CHANNELS,
+    FAULTS
+} fault;
 
 static vdn_status save_with(fault f)
 {
@@ -247,8 +259,8 @@ static vdn_status save_with(fault f)
 
 static void a_file_that_does_not_fit_is_refused_with_the_tensor(void)
 {
-    static const char *const words[FAULTS] = { "missing",    "needed",        "F32",
-                                               "not finite", "not finite",    "tensors",
+    static const char *const words[FAULTS] = { "missing",       "needed",     "F32",
+                                               "not finite",    "not finite", "tensors",
                                                "verdiff.model", "needed" };
     for (int f = 0; f < FAULTS; f++) {
         EXPECT(save_with((fault)f) == VDN_ERR_FORMAT);

@@ -52,7 +52,8 @@ static void embed(module *m, int k)
         for (int y = 0; y < 3; y++)
             for (int x = 0; x < 3; x++)
                 for (int c = 0; c < 2; c++)
-                    wide[((f * k + y + edge) * k + x + edge) * 2 + c] = small[((f * 3 + y) * 3 + x) * 2 + c];
+                    wide[((f * k + y + edge) * k + x + edge) * 2 + c] =
+                        small[((f * 3 + y) * 3 + x) * 2 + c];
     memcpy(values(m, norm, NULL), values(m, "m.norm3.gamma", NULL), F * sizeof(float));
     (void)snprintf(norm, sizeof norm, "m.norm%d.beta", k);
     memcpy(values(m, norm, NULL), values(m, "m.norm3.beta", NULL), F * sizeof(float));
@@ -133,7 +134,8 @@ static void parameters_are_those_of_the_design(void)
 {
     module m;
     if (begin(&m)) /* three convolutions of Cb = 2, their norms, W_z, LN, A B C */
-        EXPECT(m.b.table.trainable == (9 + 25 + 49) * 2 * F + 3 * 2 * F + 4 * F + 2 * 4 + 3 * F * 4);
+        EXPECT(m.b.table.trainable ==
+               (9 + 25 + 49) * 2 * F + 3 * 2 * F + 4 * F + 2 * 4 + 3 * F * 4);
     bench_end(&m.b);
 }
 

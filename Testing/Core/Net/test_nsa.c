@@ -82,8 +82,7 @@ static void a_new_block_adds_a_hundredth(void)
         vdni_parameters_initialize(&m.b.table, m.b.values, 1);
         for (int c = 0; c < C; c++) EXPECT(values(&m, "n.lambda")[c] == 1e-2f);
         bench_run(&m.b, VDNI_RUN_ALL);
-        const double moved =
-            net_distance(bench_data(&m.b, m.out), bench_data(&m.b, m.u), COUNT);
+        const double moved = net_distance(bench_data(&m.b, m.out), bench_data(&m.b, m.u), COUNT);
         EXPECT_LE(1e-6, moved);
         EXPECT_LE(moved, 0.05);
     }

@@ -38,8 +38,13 @@ static void open_world(world *v, int32_t threads, uint32_t flags, int32_t k)
     v->model = make_model(&v->ctx, k, 1);
     net_random(v->pixels, N * PIXELS, 3);
     for (int i = 0; i < N * PIXELS; i++) v->pixels[i] = 500.0f + 200.0f * v->pixels[i];
-    v->slices = (vdn_slices){ .count = N, .height = H, .width = W, .image_channels = 1,
-                              .pixels = v->pixels, .modality = VDN_MODALITY_MR, .case_key = 9,
+    v->slices = (vdn_slices){ .count = N,
+                              .height = H,
+                              .width = W,
+                              .image_channels = 1,
+                              .pixels = v->pixels,
+                              .modality = VDN_MODALITY_MR,
+                              .case_key = 9,
                               .first_index = 20 };
     v->options = (vdn_segment_options){ .seed = 35, .precision = 1 };
 }
@@ -79,8 +84,8 @@ static void probabilities_sum_to_one_and_uncertainty_is_not_negative(void)
     }
 }
 
-/* A slice's result depends on its pixels, seed, case_key, index and options: not on the other slices,
- * the batch or the threads. */
+/* A slice's result depends on its pixels, seed, case_key, index and options: not on the other
+ * slices, the batch or the threads. */
 static void a_slice_depends_on_itself_only(void)
 {
     for (int fast = 0; fast < 2; fast++) {
@@ -162,8 +167,10 @@ static void slices_are_normalised_by_modality(void)
         for (int i = 0; i < N * PIXELS; i++) v.pixels[i] = 0.5f * v.pixels[i] + 32.0f;
         segment(&v);
         const double moved = net_distance(v.p, before, 2 * N * PIXELS);
-        if (m == 0) EXPECT_LE(moved, 1e-3);
-        else EXPECT_LE(1e-3, moved);
+        if (m == 0)
+            EXPECT_LE(moved, 1e-3);
+        else
+            EXPECT_LE(1e-3, moved);
         close_world(&v);
     }
 }
@@ -235,6 +242,26 @@ static void another_model_never_meets_the_plans_of_the_last(void)
     close_world(&fresh);
 }
 
+static void two_models_can_take_turns(void)
+{
+    float first[2][2 * N * PIXELS];
+    world v;
+    open_world(&v, 1, 0, 1);
+    vdn_model *const models[2] = { v.model, make_model(&v.ctx, 1, 2) };
+    for (int i = 0; i < 4; i++) {
+        v.model = models[i % 2];
+        segment(&v);
+        if (i < 2)
+            memcpy(first[i], v.p, sizeof first[i]);
+        else
+            EXPECT(memcmp(first[i % 2], v.p, sizeof first[0]) == 0);
+    }
+    EXPECT(memcmp(first[0], first[1], sizeof first[0]) != 0);
+    vdn_model_free(models[1]);
+    v.model = models[0];
+    close_world(&v);
+}
+
 /* ---- progress ---- */
 
 static struct {
@@ -301,19 +328,57 @@ static void impossible_calls_are_refused(void)
         world v;
         open_world(&v, 1, VDNI_PREPARE_PLAIN, 1);
         switch (i) {
-        case 0: v.slices.count = 0; expect_refused(&v, VDN_ERR_ARGUMENT, "0 slices"); break;
-        case 1: v.slices.height = 0; expect_refused(&v, VDN_ERR_ARGUMENT, "0 x 11"); break;
-        case 2: v.slices.width = -1; expect_refused(&v, VDN_ERR_ARGUMENT, "15 x -1"); break;
-        case 3: v.slices.pixels = NULL; expect_refused(&v, VDN_ERR_ARGUMENT, "pixels"); break;
-        case 4: v.slices.image_channels = 2; expect_refused(&v, VDN_ERR_ARGUMENT, "2 channels"); break;
-        case 5: v.slices.first_index = -1; expect_refused(&v, VDN_ERR_ARGUMENT, "-1 to 1"); break;
-        case 6: v.slices.first_index = 65534; expect_refused(&v, VDN_ERR_ARGUMENT, "65536"); break;
-        case 7: v.options.samples = -1; expect_refused(&v, VDN_ERR_ARGUMENT, "samples -1"); break;
-        case 8: v.options.steps = 600; expect_refused(&v, VDN_ERR_ARGUMENT, "600 steps"); break;
-        case 9: v.options.start = 1001; expect_refused(&v, VDN_ERR_ARGUMENT, "1001"); break;
-        case 10: v.options.eta = -0.5f; expect_refused(&v, VDN_ERR_ARGUMENT, "eta is -0.5"); break;
-        case 11: v.options.precision = 3; expect_refused(&v, VDN_ERR_ARGUMENT, "precision 3"); break;
-        default: v.slices.modality = (vdn_modality)3; expect_refused(&v, VDN_ERR_ARGUMENT, "modality");
+        case 0:
+            v.slices.count = 0;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "0 slices");
+            break;
+        case 1:
+            v.slices.height = 0;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "0 x 11");
+            break;
+        case 2:
+            v.slices.width = -1;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "15 x -1");
+            break;
+        case 3:
+            v.slices.pixels = NULL;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "pixels");
+            break;
+        case 4:
+            v.slices.image_channels = 2;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "2 channels");
+            break;
+        case 5:
+            v.slices.first_index = -1;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "-1 to 1");
+            break;
+        case 6:
+            v.slices.first_index = 65534;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "65536");
+            break;
+        case 7:
+            v.options.samples = -1;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "samples -1");
+            break;
+        case 8:
+            v.options.steps = 600;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "600 steps");
+            break;
+        case 9:
+            v.options.start = 1001;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "1001");
+            break;
+        case 10:
+            v.options.eta = -0.5f;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "eta is -0.5");
+            break;
+        case 11:
+            v.options.precision = 3;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "precision 3");
+            break;
+        default:
+            v.slices.modality = (vdn_modality)3;
+            expect_refused(&v, VDN_ERR_ARGUMENT, "modality");
         }
     }
 }
@@ -373,6 +438,7 @@ int main(void)
     RUN(uncertainty_may_be_left_out);
     RUN(a_second_call_of_the_same_size_allocates_nothing);
     RUN(another_model_never_meets_the_plans_of_the_last);
+    RUN(two_models_can_take_turns);
     RUN(progress_never_falls_and_ends_at_one);
     RUN(a_call_can_be_stopped_at_any_report);
     RUN(impossible_calls_are_refused);

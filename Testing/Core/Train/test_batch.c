@@ -90,6 +90,26 @@ static void every_epoch_shows_every_training_slice_once(void)
     end(&ctx, t);
 }
 
+/* Steps 1 and 4 begin the first and the third epoch; with one order they show the same slices. */
+static void a_slice_looks_different_in_every_epoch(void)
+{
+    vdn_ctx ctx;
+    const vdn_train_options o = fix_options(12);
+    vdni_trainer *t = make(&ctx, 1, &o);
+    const int64_t pixels = t->height * t->width;
+    float *kept = net_floats(image_floats(t));
+    EXPECT_OK(&ctx, vdni_batch_load(&ctx, t, 1));
+    memcpy(kept, t->images, 4 * (size_t)image_floats(t));
+    EXPECT_OK(&ctx, vdni_batch_load(&ctx, t, 1));
+    EXPECT(memcmp(kept, t->images, 4 * (size_t)image_floats(t)) == 0);
+    t->epoch = 2;
+    EXPECT_OK(&ctx, vdni_batch_load(&ctx, t, 4));
+    for (int j = 0; j < t->recipe.batch; j++)
+        EXPECT_LE(0.05, net_distance(t->images + j * pixels, kept + j * pixels, pixels));
+    free(kept);
+    end(&ctx, t);
+}
+
 static void images_are_normalised_and_labels_are_classes(void)
 {
     vdn_ctx ctx;
@@ -169,6 +189,7 @@ int main(void)
     RUN(a_step_has_its_own_images);
     RUN(another_seed_gives_other_images);
     RUN(every_epoch_shows_every_training_slice_once);
+    RUN(a_slice_looks_different_in_every_epoch);
     RUN(images_are_normalised_and_labels_are_classes);
     RUN(crops_fill_their_canvas);
     RUN(a_batch_allocates_nothing);

@@ -16,8 +16,9 @@ static void change_everything(vdni_trainer *t)
     float *const blocks[5] = { t->blocks.values, t->blocks.moment1, t->blocks.moment2,
                                t->blocks.average, t->blocks.best };
     for (uint64_t i = 0; i < 5; i++) fill(blocks[i], count, 50 + i);
-    t->state = (vdni_progress_state){ .step = 7, .best_loss = 0.1, .best_step = 5, .stale = 2,
-                                      .seconds = 1.0 / 3.0 };
+    t->state = (vdni_progress_state){
+        .step = 7, .best_loss = 0.1, .best_step = 5, .stale = 2, .seconds = 1.0 / 3.0
+    };
 }
 
 static int same_state(const vdni_trainer *a, const vdni_trainer *b)

@@ -1,9 +1,9 @@
 /* The whole network against Testing/Golden: every block of the training pass, both losses, every
- * gradient, ten Adam steps and the sampler, for the four files, in plain C f32, in the fast f32 forms
- * and with bf16 activations.
+ * gradient, ten Adam steps and the sampler, for the four files, in plain C f32, in the fast f32
+ * forms and with bf16 activations.
  *
- * The back end is wrapped: what an operator makes is compared with the file where it is made, and the
- * NOISE operator gives the file's noise, so that the library needs no entry for tests. */
+ * The back end is wrapped: what an operator makes is compared with the file where it is made,
+ * and the NOISE operator gives the file's noise, so that the library needs no entry for tests. */
 #include "golden.h"
 
 #include "Base/bf16.h"
@@ -158,16 +158,24 @@ static const char *key_of_gate(char out[96], const vdni_tensor *t)
 static const char *key_of(char out[96], const vdni_op *op)
 {
     switch (op->kind) {
-    case VDNI_OP_CONV: return key_of_conv(out, parameter_at(op->in[1]));
-    case VDNI_OP_NORM: return key_of_norm(out, parameter_at(op->in[1]));
-    case VDNI_OP_SK_SELECT: return "act/cond.msfm";
-    case VDNI_OP_PRODUCT: return without(out, "act/", parameter_at(op->in[2]), ".lambda");
-    case VDNI_OP_AVERAGE_POOL: return op->a.kernel == 5 ? key_of_gate(out, op->out[0]) : NULL;
-    case VDNI_OP_SHUFFLE: return op->out[0]->c == run.g.k ? "diff/s_net" : NULL;
-    case VDNI_OP_COMBINE: return "diff/x_t";
+    case VDNI_OP_CONV:
+        return key_of_conv(out, parameter_at(op->in[1]));
+    case VDNI_OP_NORM:
+        return key_of_norm(out, parameter_at(op->in[1]));
+    case VDNI_OP_SK_SELECT:
+        return "act/cond.msfm";
+    case VDNI_OP_PRODUCT:
+        return without(out, "act/", parameter_at(op->in[2]), ".lambda");
+    case VDNI_OP_AVERAGE_POOL:
+        return op->a.kernel == 5 ? key_of_gate(out, op->out[0]) : NULL;
+    case VDNI_OP_SHUFFLE:
+        return op->out[0]->c == run.g.k ? "diff/s_net" : NULL;
+    case VDNI_OP_COMBINE:
+        return "diff/x_t";
     case VDNI_OP_LINEAR:
         return strcmp(parameter_at(op->in[1]), "diff.time.linear1.weight") ? NULL : "act/diff.time";
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 
@@ -208,7 +216,8 @@ static void fill_noise(const vdni_op *op)
         (void)snprintf(name, sizeof name, "sampler/noise%d", run.step);
     const vdni_weights_entry *e = vdni_weights_find(run.g.file, name);
     memset(op->out[0]->data, 0, (size_t)(4 * count)); /* the last step has none */
-    if (e) memcpy(op->out[0]->data, (const char *)e->data + 4 * run.image * count, 4 * (size_t)count);
+    if (e)
+        memcpy(op->out[0]->data, (const char *)e->data + 4 * run.image * count, 4 * (size_t)count);
 }
 
 static vdn_status wrapped_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
@@ -232,8 +241,14 @@ static vdn_status wrapped_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *
 
 static vdni_recipe recipe(void)
 {
-    return (vdni_recipe){ .simple = 1.0, .ce = 1.0, .dice = 1.0, .prior_ce = 1.0, .prior_dice = 1.0,
-                          .snr_clip = 5.0, .batch = 2, .detach = run.g.detach };
+    return (vdni_recipe){ .simple = 1.0,
+                          .ce = 1.0,
+                          .dice = 1.0,
+                          .prior_ce = 1.0,
+                          .prior_dice = 1.0,
+                          .snr_clip = 5.0,
+                          .batch = 2,
+                          .detach = run.g.detach };
 }
 
 /* One pass of the batch: its loss terms in the order of the file; gradients are added. */
@@ -248,8 +263,8 @@ static void pass(vdn_ctx *ctx, double row[6], vdni_network *network)
         const double share = 1.0 / (double)run.g.n;
         const uint8_t *target = mask + run.image * pixels;
         vdni_terms c, d;
-        EXPECT_OK(ctx, vdni_network_condition(ctx, network, prior, &c,
-                                              image + run.image * pixels, target, (float)share));
+        EXPECT_OK(ctx, vdni_network_condition(ctx, network, prior, &c, image + run.image * pixels,
+                                              target, (float)share));
         if (run.recording) {
             const vdni_tensor t = { 1, run.g.h, run.g.w, run.g.k, VDNI_F32, prior, NULL };
             compare("prior/p_f", &t);
@@ -407,8 +422,8 @@ static void train(vdn_ctx *ctx, double d[GROUPS])
     double row[6];
 
     EXPECT_OK(ctx, vdni_schedule_create(ctx, &schedule, VDNI_SCHEDULE_LINEAR, 1000));
-    EXPECT_OK(ctx, vdni_network_create(ctx, &network, &run.g.config, &r, schedule, &weights,
-                                       &options));
+    EXPECT_OK(ctx,
+              vdni_network_create(ctx, &network, &run.g.config, &r, schedule, &weights, &options));
     if (!network) exit(1);
     run.recording = 1;
     pass(ctx, row, network);
@@ -436,8 +451,9 @@ static void check_mask(const float *p)
 static void sample(vdn_ctx *ctx)
 {
     const int32_t steps = run.g.literal ? 5 : 4;
-    const vdni_sampler_options options = { run.g.h, run.g.w, run.activation, steps,
-                                           run.g.literal ? 5 : 500, 0.0 };
+    const vdni_sampler_options options = {
+        run.g.h, run.g.w, run.activation, steps, run.g.literal ? 5 : 500, 0.0
+    };
     const vdni_sampler_weights weights = { &run.table, run.values, &run.version };
     const vdni_noise_key key = { .seed = 1 };
     const int64_t pixels = run.g.h * run.g.w;
@@ -511,8 +527,8 @@ static void check_parameters(void)
 /* Every block of the file was met. */
 static void check_cover(void)
 {
-    static const char *const prefixes[] = { "act/", "cond/", "prior/", "diff/", "sampler/s",
-                                            "sampler/x" };
+    static const char *const prefixes[] = { "act/",  "cond/",     "prior/",
+                                            "diff/", "sampler/s", "sampler/x" };
     for (int64_t i = 0; i < vdni_weights_count(run.g.file); i++) {
         const char *name = vdni_weights_at(run.g.file, i)->name;
         int wanted = 0, found = 0;
@@ -567,8 +583,10 @@ static void check_file(const char *stem, uint32_t flags, vdni_dtype activation, 
     printf("  %-12s %-5s %-4s", stem, flags ? "plain" : "fast", vdni_dtype_name(activation));
     for (int i = 0; i < GROUPS; i++) printf(" %s %.1e", groups[i], d[i]);
     printf("\n");
-    const double allowed[GROUPS] = { b->prior,    b->cond,            b->act,  b->diff,        b->losses,
-                                     b->gradient, b->gradient_median, b->adam, b->adam_losses, b->sampler };
+    const double allowed[GROUPS] = {
+        b->prior,           b->cond, b->act,         b->diff,   b->losses, b->gradient,
+        b->gradient_median, b->adam, b->adam_losses, b->sampler
+    };
     for (int i = 0; i < GROUPS; i++) EXPECT_LE(d[i], allowed[i]);
     vdni_parameters_free(&ctx, &run.table);
     free(run.values);
@@ -580,20 +598,35 @@ static void check_file(const char *stem, uint32_t flags, vdni_dtype activation, 
 
 static const char *const stems[4] = { "unit", "unit_k3", "unit_literal", "tiny" };
 
-/* Measured on a Xeon with AVX-512, worst of the four files, both f32 forms: prior 1.2e-6, cond 1.2e-6,
- * act 1.7e-6, diff 1.5e-6, losses 8e-8, gradients 8e-6 (median 2.3e-6), Adam 3.3e-6 and its losses
- * 9e-7, sampler 1.7e-6: as far as PyTorch's own f32. The bounds leave another order of summation a
- * factor of ten; no operator is left out by them, an error in one shows as 1e-3 or more. */
-static const bounds exact = { .prior = 1e-5, .cond = 1e-5, .act = 2e-5, .diff = 2e-5,
-                              .losses = 1e-6, .gradient = 1e-4, .gradient_median = 2e-5,
-                              .adam = 5e-5, .adam_losses = 1e-5, .sampler = 2e-5 };
+/* Measured on a Xeon with AVX-512, worst of the four files, both f32 forms: prior 1.2e-6, cond
+ * 1.2e-6, act 1.7e-6, diff 1.5e-6, losses 8e-8, gradients 8e-6 (median 2.3e-6), Adam 3.3e-6 and
+ * its losses 9e-7, sampler 1.7e-6: as far as PyTorch's own f32. The bounds leave another order
+ * of summation a factor of about ten. */
+static const bounds exact = { .prior = 1e-5,
+                              .cond = 1e-5,
+                              .act = 2e-5,
+                              .diff = 2e-5,
+                              .losses = 1e-6,
+                              .gradient = 1e-4,
+                              .gradient_median = 2e-5,
+                              .adam = 5e-5,
+                              .adam_losses = 1e-5,
+                              .sampler = 2e-5 };
 
-/* bf16 rounds every activation to 8 bits, 2^-9 relative. Measured: prior 9e-3, cond 8e-3, act 1.2e-2,
- * diff 1.2e-2, losses 7e-4, all gradients 5.3e-2 (median of the tensors 2e-2; single small ones,
- * where large terms cancel, reach 1), Adam 2.3e-2 and its losses 1e-2, sampler 1.2e-2. */
-static const bounds rounded = { .prior = 2e-2, .cond = 2e-2, .act = 3e-2, .diff = 3e-2,
-                                .losses = 3e-3, .gradient = 0.12, .gradient_median = 5e-2,
-                                .adam = 6e-2, .adam_losses = 3e-2, .sampler = 3e-2 };
+/* bf16 rounds every activation to 8 bits, 2^-9 relative. Measured: prior 9e-3, cond 8e-3, act
+ * 1.2e-2, diff 1.2e-2, losses 7e-4, all gradients 5.3e-2 (median of the tensors 2e-2; single
+ * small ones, where large terms cancel, reach 1), Adam 2.3e-2 and its losses 1e-2, sampler
+ * 1.2e-2. */
+static const bounds rounded = { .prior = 2e-2,
+                                .cond = 2e-2,
+                                .act = 3e-2,
+                                .diff = 3e-2,
+                                .losses = 3e-3,
+                                .gradient = 0.12,
+                                .gradient_median = 5e-2,
+                                .adam = 6e-2,
+                                .adam_losses = 3e-2,
+                                .sampler = 3e-2 };
 
 static void plain_f32_gives_the_golden_numbers(void)
 {

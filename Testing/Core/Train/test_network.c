@@ -19,7 +19,8 @@ typedef struct {
     uint8_t target[PIXELS];
 } world;
 
-static const vdni_network_options training = { H, W, VDNI_F32, 1 }, validating = { H, W, VDNI_F32, 0 };
+static const vdni_network_options training = { H, W, VDNI_F32, 1 },
+                                  validating = { H, W, VDNI_F32, 0 };
 
 static void open_world(world *v, int32_t threads, uint32_t flags)
 {
@@ -31,8 +32,13 @@ static void open_world(world *v, int32_t threads, uint32_t flags)
     EXPECT_OK(&v->ctx, vdni_model_create(&v->ctx, &v->model, &v->config, &domain, 1));
     EXPECT_OK(&v->ctx, vdni_schedule_create(&v->ctx, &v->schedule, VDNI_SCHEDULE_LINEAR, 1000));
     if (!v->model || !v->schedule) exit(1);
-    v->recipe = (vdni_recipe){ .simple = 1.0, .ce = 1.0, .dice = 1.0, .prior_ce = 1.0,
-                               .prior_dice = 1.0, .snr_clip = 5.0, .detach = 1 };
+    v->recipe = (vdni_recipe){ .simple = 1.0,
+                               .ce = 1.0,
+                               .dice = 1.0,
+                               .prior_ce = 1.0,
+                               .prior_dice = 1.0,
+                               .snr_clip = 5.0,
+                               .detach = 1 };
     v->gradients = net_floats(v->model->parameters.total_floats);
     net_random(v->model->values, v->model->parameters.total_floats, 3);
     for (int64_t i = 0; i < v->model->parameters.total_floats; i++) v->model->values[i] *= 0.4f;
@@ -88,10 +94,7 @@ static void pass(world *v, vdni_terms *c, vdni_terms *d, uint32_t drop)
     EXPECT_OK(&v->ctx, vdni_network_refine(&v->ctx, v->n, d, &call));
 }
 
-static int same(const vdni_terms *a, const vdni_terms *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
-}
+static int same(const vdni_terms *a, const vdni_terms *b) { return memcmp(a, b, sizeof *a) == 0; }
 
 static void validation_sees_the_losses_of_training_without_dropout(void)
 {
@@ -196,8 +199,11 @@ static void scale_multiplies_the_gradient_only(void)
     memcpy(one, v.gradients, 4 * (size_t)count);
     memset(v.gradients, 0, 4 * (size_t)count);
     for (int i = 0; i < 2; i++) {
-        EXPECT_OK(&v.ctx, vdni_network_condition(&v.ctx, v.n, v.prior, &c[1], v.image, v.target, 0.5f));
-        const vdni_refine_call call = { .prior = v.prior, .target = v.target, .t = 300,
+        EXPECT_OK(&v.ctx,
+                  vdni_network_condition(&v.ctx, v.n, v.prior, &c[1], v.image, v.target, 0.5f));
+        const vdni_refine_call call = { .prior = v.prior,
+                                        .target = v.target,
+                                        .t = 300,
                                         .noise = { .seed = 1, .purpose = VDNI_FOR_TRAINING_NOISE },
                                         .scale = 0.5f };
         EXPECT_OK(&v.ctx, vdni_network_refine(&v.ctx, v.n, &d[1], &call));

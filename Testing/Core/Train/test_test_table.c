@@ -2,6 +2,7 @@
 #include "Train/trainer_state.h"
 
 #include "Base/json.h"
+#include "Base/philox.h"
 #include "train_fixture.h"
 
 static vdn_ctx ctx;
@@ -59,7 +60,8 @@ static void a_new_refiner_scores_as_its_prior_in_every_column(void)
     vdni_trainer_free(&ctx, t);
 }
 
-/* A head that says vertebra everywhere: the counts are those of the native masks, pooled per subject. */
+/* A head that says vertebra everywhere: the counts are those of the native masks, pooled per
+ * subject. */
 static void scores_are_counted_on_the_grid_of_the_files(void)
 {
     vdni_trainer *t = make();
@@ -81,7 +83,8 @@ static void scores_are_counted_on_the_grid_of_the_files(void)
     vdni_json *json = table_of(t);
     EXPECT_LE(fabs(number(json, "prior", "vertebra", "dice_per_slice", "mean") - dice), 1e-9);
     EXPECT_LE(fabs(number(json, "prior", "vertebra", "dice_per_subject", "mean") -
-                   2.0 * inside / (inside + all)), 1e-9);
+                   2.0 * inside / (inside + all)),
+              1e-9);
     EXPECT_LE(fabs(number(json, "prior", "vertebra", "iou_per_subject", "mean") - inside / all),
               1e-9);
     EXPECT(number(json, "prior", "disc", "dice_per_subject", "mean") == 0.0);
@@ -103,6 +106,48 @@ static void the_table_is_the_same_every_time_and_leaves_nothing(void)
     vdni_free(&ctx, first);
     vdni_free(&ctx, second);
     EXPECT(ctx.now_bytes == held);
+    vdni_trainer_free(&ctx, t);
+}
+
+/* ---- noise of the samples ---- */
+
+static struct {
+    const vdni_backend *real;
+    vdni_backend table;
+    int64_t draws[2], others;
+    int64_t cases[FIX_SUBJECTS * FIX_SLICES];
+} spy;
+
+static vdn_status spy_run(vdn_ctx *c, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    if (op->kind == VDNI_OP_NOISE) {
+        const vdni_noise_key key = vdni_noise_key_unpack(op->in[0]->data);
+        if (key.sample < 2 && key.case_key < FIX_SUBJECTS * FIX_SLICES) {
+            spy.draws[key.sample]++;
+            spy.cases[key.case_key]++;
+        } else
+            spy.others++;
+    }
+    return spy.real->run(c, device, op, workspace);
+}
+
+/* One pass has sample 0; the ensemble samples 0 and 1, of every test slice. */
+static void every_sample_of_every_slice_has_its_own_noise(void)
+{
+    vdni_trainer *t = make();
+    memset(&spy, 0, sizeof spy);
+    spy.real = ctx.backend;
+    spy.table = *ctx.backend;
+    spy.table.run = spy_run;
+    ctx.backend = &spy.table;
+    vdni_json_free(&ctx, table_of(t));
+    EXPECT(spy.draws[0] == 6 && spy.draws[1] == 3 && spy.others == 0);
+    for (int i = 0; i < FIX_SUBJECTS * FIX_SLICES; i++) {
+        int tested = 0;
+        for (int64_t k = 0; k < 3; k++) tested |= t->parts[VDNI_PART_TEST].ids[k] == i;
+        EXPECT(spy.cases[i] == (tested ? 3 : 0));
+    }
+    ctx.backend = spy.real;
     vdni_trainer_free(&ctx, t);
 }
 
@@ -134,6 +179,7 @@ int main(void)
     RUN(a_new_refiner_scores_as_its_prior_in_every_column);
     RUN(scores_are_counted_on_the_grid_of_the_files);
     RUN(the_table_is_the_same_every_time_and_leaves_nothing);
+    RUN(every_sample_of_every_slice_has_its_own_noise);
     RUN(survives_every_refused_allocation);
     fix_end();
     net_close(&ctx);

@@ -2,6 +2,7 @@
 #include "Train/trainer.h"
 
 #include "Net/model.h"
+#include "Ops/optimizer.h"
 #include "train_fixture.h"
 
 enum { STEPS = 12 };
@@ -100,8 +101,7 @@ static void expect_same(const result *a, const result *b)
     EXPECT(memcmp(a->model, b->model, (size_t)a->model_bytes) == 0);
     EXPECT(strcmp(a->log, b->log) == 0);
     EXPECT(strcmp(a->validation, b->validation) == 0);
-    if (strcmp(a->validation, b->validation) != 0)
-        printf("%s\n%s\n", a->validation, b->validation);
+    if (strcmp(a->validation, b->validation) != 0) printf("%s\n%s\n", a->validation, b->validation);
 }
 
 static result run_whole(const vdn_train_options *o)
@@ -148,7 +148,8 @@ static void the_same_training_gives_the_same_bits(void)
     free_result(&again);
 }
 
-/* Stop after seven steps, in the middle of an epoch, of a validation and of a checkpoint interval. */
+/* Stop after seven steps, in the middle of an epoch, of a validation and of a checkpoint
+ * interval. */
 static void an_interrupted_and_resumed_training_is_the_uninterrupted_one(void)
 {
     vdn_train_options o = options();
@@ -260,6 +261,89 @@ static void a_step_allocates_nothing(void)
     EXPECT(watch.first_allocations > 0 && watch.last_allocations == watch.first_allocations);
 }
 
+/* ---- what the optimiser and the refiner are given ---- */
+
+static struct {
+    const vdni_backend *real;
+    vdni_backend table;
+    int64_t steps, images, corrupted, refined;
+    float code[FIX_H * FIX_W]; /* of the last prior */
+    struct {
+        const uint64_t *at; /* of the values, of the average */
+        uint64_t seen;
+        int64_t step;
+    } version[3];
+    int stale;
+} spy;
+
+/* Weights that have changed since a convolution last ran say so. */
+static void check_version(const vdni_tensor *w)
+{
+    int i = 0;
+    while (i < 2 && spy.version[i].at && spy.version[i].at != w->version) i++;
+    if (!w->version) spy.stale++;
+    if (!w->version) return;
+    if (spy.version[i].at == w->version && spy.version[i].step != spy.steps)
+        spy.stale += spy.version[i].seen == *w->version;
+    spy.version[i].at = w->version;
+    spy.version[i].seen = *w->version;
+    spy.version[i].step = spy.steps;
+}
+
+static vdn_status spy_optimize(vdn_ctx *c, vdni_device *device, const vdni_optimizer_step *s)
+{
+    vdni_recipe r;
+    vdni_config config;
+    int64_t steps = STEPS;
+    EXPECT(vdni_config_get(c, &config, "unit") == VDN_OK);
+    EXPECT_OK(c, vdni_recipe_get(c, &r, &config, &steps, "recommended"));
+    EXPECT(s->step == ++spy.steps && s->lr == vdni_lr_at(&r.lr, s->step));
+    EXPECT(s->beta1 == r.beta1 && s->beta2 == r.beta2 && s->eps == r.eps && s->clip == r.clip);
+    EXPECT(s->weight_decay == r.weight_decay && s->decay_mask != NULL && s->average != NULL);
+    EXPECT(s->average_decay == vdni_ema_decay(r.average, s->step - 1));
+    return spy.real->optimize(c, device, s);
+}
+
+static vdn_status spy_run(vdn_ctx *c, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    const int training = op->kind == VDNI_OP_COMBINE && op->in[4] && op->in[3] && !op->in[2];
+    const float *x = op->in[0]->data;
+    if (op->kind == VDNI_OP_CONV) check_version(op->in[1]);
+    if (op->kind == VDNI_OP_SEGMENTATION_LOSS && op->a.lambda[0] == 0.0f) { /* the prior's */
+        for (int i = 0; i < FIX_H * FIX_W; i++)
+            spy.code[i] = (float)(0.3 * (2.0 / (1.0 + exp(-(double)x[i])) - 1.0));
+        spy.images++;
+    }
+    if (training) {
+        spy.refined++;
+        spy.corrupted += !(net_distance(op->in[3]->data, spy.code, FIX_H * FIX_W) <= 1e-5);
+    }
+    return spy.real->run(c, device, op, workspace);
+}
+
+/* 12 steps, 2 of them for the prior alone, 8 images each; the refiner gets a corrupted prior with
+ * probability 0.5, or none at all with 0.1: 0.55 together. */
+static void the_recipe_is_followed(void)
+{
+    const vdn_train_options o = options(); /* validates after steps 3, 6 and 9: three slices */
+    memset(&spy, 0, sizeof spy);
+    spy.real = ctx.backend;
+    spy.table = *ctx.backend;
+    spy.table.optimize = spy_optimize;
+    spy.table.run = spy_run;
+    ctx.backend = &spy.table;
+    fix_clean();
+    begin_watch(STEPS - 1, "Training step"); /* not the last one, which validates */
+    EXPECT(fix_train(&ctx, &o) == VDN_ERR_ABORTED);
+    end_watch();
+    ctx.backend = spy.real;
+    EXPECT(spy.steps == STEPS - 1 && spy.images == 8 * (STEPS - 1) + 3 * 3);
+    EXPECT(spy.refined == 8 * (STEPS - 3) + 3 * 3);
+    EXPECT(spy.stale == 0 && spy.version[1].at != NULL);
+    const double n = 8.0 * (STEPS - 3);
+    EXPECT_LE(fabs((double)spy.corrupted - 0.55 * n), 4.0 * sqrt(0.25 * n));
+}
+
 static double column(const char *name, int row, int wanted)
 {
     char *text = fix_read(name, NULL), *p = text;
@@ -364,6 +448,7 @@ int main(void)
     RUN(resuming_another_run_is_refused);
     RUN(progress_never_falls_and_ends_near_one);
     RUN(a_step_allocates_nothing);
+    RUN(the_recipe_is_followed);
     RUN(losses_fall);
     RUN(every_kind_of_training_runs);
     RUN(a_folder_that_is_not_there_is_refused);

@@ -59,7 +59,9 @@ static void the_model_is_that_of_options_and_store(void)
 /* As large as a crop or, where they are smaller, as the slices; multiples of M. */
 static void the_canvas_is_no_larger_than_needed(void)
 {
-    static const int64_t cases[][3] = { { 0, 24, 16 }, { 13, 14, 14 }, { 20, 20, 16 }, { 99, 24, 16 } };
+    static const int64_t cases[][3] = {
+        { 0, 24, 16 }, { 13, 14, 14 }, { 20, 20, 16 }, { 99, 24, 16 }
+    };
     for (int i = 0; i < 4; i++) {
         vdn_train_options o = fix_options(12);
         o.crop = (int32_t)cases[i][0];

@@ -91,7 +91,7 @@ static inline const char *fix_path(const char *name)
 static inline void fix_clean(void)
 {
     static const char *const names[] = { "model.safetensors", "checkpoint.safetensors", "log.csv",
-                                         "validation.csv",    "test.json" };
+                                         "validation.csv", "test.json" };
     for (int i = 0; i < 5; i++) (void)unlink(fix_path(names[i]));
 }
 
@@ -117,8 +117,14 @@ static inline void fix_end(void)
 /* Options of a short f32 training of the unit net. */
 static inline vdn_train_options fix_options(int64_t steps)
 {
-    vdn_train_options o = { .config = "unit", .recipe = "recommended", .steps = steps, .seed = 35,
-                            .precision = 1, .param = "x0", .msfm = 1, .nsa = 1 };
+    vdn_train_options o = { .config = "unit",
+                            .recipe = "recommended",
+                            .steps = steps,
+                            .seed = 35,
+                            .precision = 1,
+                            .param = "x0",
+                            .msfm = 1,
+                            .nsa = 1 };
     return o;
 }
 
