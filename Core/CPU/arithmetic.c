@@ -14,9 +14,10 @@ static VDNI_VECTOR void multiply(float *restrict y, const float *restrict a, int
     for (int64_t i = 0; i < count; i++) y[i] *= a[i];
 }
 
-static VDNI_VECTOR void product(float *restrict y, const float *restrict a, const float *restrict b,
-                                int64_t count)
+/* y may be b. */
+static VDNI_VECTOR void product(float *y, const float *restrict a, const float *b, int64_t count)
 {
+    VDNI_SAME_OR_APART
     for (int64_t i = 0; i < count; i++) y[i] = a[i] * b[i];
 }
 

@@ -44,6 +44,14 @@ vdn_status vdni_cpu_optimize(vdn_ctx *ctx, vdni_device *device,
 #define VDNI_VECTOR
 #endif
 
+/* Before a loop whose output is one of its inputs or lies apart from them, never shifted: the
+ * vectoriser need not ask. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define VDNI_SAME_OR_APART _Pragma("GCC ivdep")
+#else
+#define VDNI_SAME_OR_APART
+#endif
+
 /* Rows of float for kernels that compute in float whatever the storage: read @p count elements of
  * @p t from flat position @p at into @p to, and back. f32 and bf16 only. */
 void vdni_cpu_read(float *to, const vdni_tensor *t, int64_t at, int64_t count);

@@ -159,10 +159,12 @@ static void fill_affine_rows(const plan *p)
     }
 }
 
-static VDNI_VECTOR void affine(float *restrict u, const float *restrict x,
+/* u may be x. */
+static VDNI_VECTOR void affine(float *u, const float *x,
                                const float *restrict mean, const float *restrict slope,
                                const float *restrict offset, int64_t count)
 {
+    VDNI_SAME_OR_APART
     for (int64_t i = 0; i < count; i++) u[i] = (x[i] - mean[i]) * slope[i] + offset[i];
 }
 

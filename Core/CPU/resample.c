@@ -182,10 +182,33 @@ static void bilinear_backward(const vdni_op *op, const stretch *s)
     put(op, s, row);
 }
 
+/* Row @p row of skip, behind the channels of x. */
+static void put_skip(const vdni_op *op, int64_t row)
+{
+    const vdni_tensor *skip = op->in[1], *y = op->out[0];
+    const int64_t size = vdni_dtype_bytes(y->dtype);
+    const int64_t width = min64(skip->c, VDNI_COLUMN_ELEMENTS), step = VDNI_COLUMN_ELEMENTS / width;
+    float buffer[VDNI_COLUMN_ELEMENTS];
+    for (int64_t column = 0; column < y->w; column += step)
+        for (int64_t first = 0; first < skip->c; first += width) {
+            const int64_t count = min64(step, y->w - column);
+            const int64_t bytes = min64(width, skip->c - first) * size;
+            const int64_t at = position(y, row, column, op->in[0]->c + first);
+            const void *as = vdni_columns_as(buffer, y->dtype, skip,
+                                             position(skip, row, column, first),
+                                             count * bytes / size);
+            vdni_copy_columns((unsigned char *)y->data + at * size, y->c * size, as, bytes, bytes,
+                              count);
+        }
+}
+
 static void upsample_row(void *user, int64_t row)
 {
     const vdni_op *op = user;
     for_each_stretch(op, op->in[0], row, op->a.mode == VDNI_UPSAMPLE_NEAREST ? nearest : bilinear);
+    if (!op->in[1]) return;
+    put_skip(op, 2 * row);
+    put_skip(op, 2 * row + 1);
 }
 
 static void upsample_backward_row(void *user, int64_t row)

@@ -36,9 +36,10 @@ static void fill_weights(const plan *p, const vdni_tensor *logits)
     }
 }
 
-static VDNI_VECTOR void product(float *restrict y, const float *restrict a, const float *restrict b,
-                                int64_t count)
+/* y may be b. */
+static VDNI_VECTOR void product(float *y, const float *restrict a, const float *b, int64_t count)
 {
+    VDNI_SAME_OR_APART
     for (int64_t i = 0; i < count; i++) y[i] = a[i] * b[i];
 }
 

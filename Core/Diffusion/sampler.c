@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLAN_CONDITION, PLAN_CACHE, PLAN_START, PLAN_STEP, PLAN_COUNT };
+enum { PLAN_CONDITION, PLAN_GATES, PLAN_START, PLAN_STEP, PLAN_COUNT };
 
 struct vdni_sampler {
     vdni_config config;
@@ -21,9 +21,9 @@ struct vdni_sampler {
     float *host; /* code, skip and foreground on the way to the device */
 
     /* tensors by plan */
-    vdni_id image, logits, feature[VDNI_MAX_LEVELS];                 /* condition */
-    vdni_id cache_feature[VDNI_MAX_LEVELS], foreground;              /* cache */
-    vdni_cache cached;
+    vdni_id image, logits;                                           /* condition */
+    vdni_id foreground;                                              /* gates */
+    vdni_cache cached;                                               /* of both */
     vdni_id start_keys, start_coefficients, start_prior, start_x;    /* start */
     vdni_step_inputs in;                                             /* step */
     vdni_id projection[VDNI_MAX_LEVELS], gate[VDNI_MAX_LEVELS];
@@ -53,48 +53,33 @@ static vdni_id mask_input(vdni_graph *g, const maker *m, const char *name, int64
     return vdni_input(g, name, nhwc, VDNI_F32);
 }
 
-static int is_fused(const vdni_config *config, int32_t i)
-{
-    const int32_t level = i - vdni_fuse_offset(config);
-    return level >= 0 && level < config->levels;
-}
-
 static void numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_t i)
 {
     (void)snprintf(name, VDNI_TENSOR_NAME_BYTES, "%s%d", stem, (int)i);
 }
 
+/* The features end with their projections: only those are kept for the steps. */
 static void build_condition(vdni_graph *g, const maker *m)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     m->s->image = mask_input(g, m, "image", m->config->image_channels);
-    const vdni_condition condition = vdni_condition_unet(g, m->config, m->s->image);
+    const vdni_condition condition =
+        vdni_condition_unet(g, m->config, m->s->image, &m->s->cached);
     m->s->logits = vdni_output(g, condition.logits, "logits");
-    for (int32_t i = 0; i < m->config->condition_levels; i++) {
-        if (!is_fused(m->config, i)) continue;
-        numbered(name, "feature", i);
-        m->s->feature[i] = vdni_output(g, condition.feature[i], name);
+    for (int32_t l = 0; l < m->config->levels; l++) {
+        numbered(name, "projection", l);
+        vdni_output(g, m->s->cached.projection[l], name);
     }
 }
 
-static void build_cache(vdni_graph *g, const maker *m)
+static void build_gates(vdni_graph *g, const maker *m)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
-    vdni_sampler *s = m->s;
     m->s->foreground = mask_input(g, m, "foreground", 1);
-    for (int32_t i = 0; i < m->config->condition_levels; i++) {
-        const int64_t nhwc[4] = { 1, m->options->height >> i, m->options->width >> i,
-                                  m->config->condition[i] };
-        if (!is_fused(m->config, i)) continue;
-        numbered(name, "feature", i);
-        s->cache_feature[i] = vdni_input(g, name, nhwc, m->options->activation);
-    }
-    s->cached = vdni_condition_cache(g, m->config, s->cache_feature, s->foreground);
-    for (int32_t l = 0; l < m->config->levels; l++) {
-        numbered(name, "projection", l);
-        vdni_output(g, s->cached.projection[l], name);
+    vdni_condition_gates(g, m->config, &m->s->cached, m->s->foreground);
+    for (int32_t l = 0; m->config->nsa && l < m->config->levels; l++) {
         numbered(name, "gate", l);
-        if (m->config->nsa) vdni_output(g, s->cached.gate[l], name);
+        vdni_output(g, m->s->cached.gate[l], name);
     }
 }
 
@@ -106,9 +91,10 @@ static void build_start(vdni_graph *g, const maker *m)
     mask_shape(nhwc, m, m->config->mask_channels);
     m->s->start_keys = vdni_input(g, "keys", keys, VDNI_I32);
     m->s->start_coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
-    m->s->start_prior = vdni_input(g, "prior", nhwc, VDNI_F32);
+    m->s->start_prior = vdni_borrow(g, vdni_input(g, "prior", nhwc, VDNI_F32));
     const vdni_id terms[2] = { m->s->start_prior, vdni_noise(g, m->s->start_keys, nhwc) };
-    m->s->start_x = vdni_output(g, vdni_combine(g, m->s->start_coefficients, terms, 2), "x");
+    m->s->start_x = vdni_borrow(
+        g, vdni_output(g, vdni_combine(g, m->s->start_coefficients, terms, 2), "x"));
 }
 
 static void step_inputs(vdni_graph *g, const maker *m)
@@ -120,7 +106,7 @@ static void step_inputs(vdni_graph *g, const maker *m)
 
     s->in.x = mask_input(g, m, "x", k);
     s->in.prior = mask_input(g, m, "prior", k);
-    s->in.image = mask_input(g, m, "image", m->config->image_channels);
+    s->in.image = vdni_borrow(g, mask_input(g, m, "image", m->config->image_channels));
     s->in.skip = m->config->prior_skip ? mask_input(g, m, "skip", k) : VDNI_NONE;
     s->in.t = vdni_input(g, "t", one, VDNI_F32);
     s->coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
@@ -137,10 +123,11 @@ static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
         int64_t nhwc[4] = { 1, m->options->height / ds, m->options->width / ds,
                             vdni_level_in(m->config, l) };
         numbered(name, "projection", l);
-        cache.projection[l] = vdni_input(g, name, nhwc, m->options->activation);
+        cache.projection[l] = vdni_borrow(g, vdni_input(g, name, nhwc, m->options->activation));
         nhwc[3] = 1;
         numbered(name, "gate", l);
-        if (m->config->nsa) cache.gate[l] = vdni_input(g, name, nhwc, VDNI_F32);
+        if (m->config->nsa)
+            cache.gate[l] = vdni_borrow(g, vdni_input(g, name, nhwc, VDNI_F32));
         m->s->projection[l] = cache.projection[l];
         m->s->gate[l] = cache.gate[l];
     }
@@ -169,7 +156,8 @@ static void build_step(vdni_graph *g, const maker *m)
         vdni_output(g, s->probability, "probability");
     }
     terms[VDNI_TERM_X] = s->in.x;
-    s->next = vdni_output(g, vdni_combine(g, s->coefficients, terms, VDNI_TERMS), "next");
+    s->next = vdni_borrow(
+        g, vdni_output(g, vdni_combine(g, s->coefficients, terms, VDNI_TERMS), "next"));
 }
 
 static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *m,
@@ -180,7 +168,7 @@ static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *
     VDN_CHECK(vdni_graph_create(ctx, &g, table, m->options->activation, 0));
     switch (which) {
     case PLAN_CONDITION: build_condition(g, m); break;
-    case PLAN_CACHE: build_cache(g, m); break;
+    case PLAN_GATES: build_gates(g, m); break;
     case PLAN_START: build_start(g, m); break;
     default: build_step(g, m); break;
     }
@@ -194,6 +182,12 @@ static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *
 }
 
 /* ---- life ---- */
+
+static void forget_ids(vdni_sampler *s)
+{
+    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++)
+        s->cached.projection[l] = s->cached.gate[l] = VDNI_NONE;
+}
 
 static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
                                 const vdni_sampler_options *o)
@@ -241,12 +235,10 @@ static vdn_status alias(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, int
 /* What one plan makes the next one reads, without copies. */
 static vdn_status connect(vdn_ctx *ctx, vdni_sampler *s)
 {
-    for (int32_t i = 0; i < s->config.condition_levels; i++)
-        if (is_fused(&s->config, i))
-            VDN_CHECK(alias(ctx, s, PLAN_CACHE, s->cache_feature[i], PLAN_CONDITION, s->feature[i]));
     for (int32_t l = 0; l < s->config.levels; l++) {
-        VDN_CHECK(alias(ctx, s, PLAN_STEP, s->projection[l], PLAN_CACHE, s->cached.projection[l]));
-        VDN_CHECK(alias(ctx, s, PLAN_STEP, s->gate[l], PLAN_CACHE, s->cached.gate[l]));
+        VDN_CHECK(
+            alias(ctx, s, PLAN_STEP, s->projection[l], PLAN_CONDITION, s->cached.projection[l]));
+        VDN_CHECK(alias(ctx, s, PLAN_STEP, s->gate[l], PLAN_GATES, s->cached.gate[l]));
     }
     VDN_CHECK(alias(ctx, s, PLAN_STEP, s->in.image, PLAN_CONDITION, s->image));
     VDN_CHECK(alias(ctx, s, PLAN_START, s->start_prior, PLAN_STEP, s->in.prior));
@@ -274,6 +266,7 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     *out = NULL;
     VDN_CHECK(check_options(ctx, config, options));
     VDN_TRY(VDNI_NEW(ctx, s, 1));
+    forget_ids(s);
     s->config = *config;
     s->options = *options;
     VDN_TRY(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
@@ -313,6 +306,7 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
 
     VDN_CHECK(check_options(ctx, config, options));
     VDN_TRY(VDNI_NEW(ctx, scratch, 1));
+    forget_ids(scratch);
     const maker m = { config, options, scratch };
     for (int i = 0; i < PLAN_COUNT; i++) {
         vdni_graph *g = NULL;
@@ -380,8 +374,8 @@ vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *pr
     vdni_prior_inputs(code, skip, foreground, prior, pixels, &s->config);
     VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, code));
     VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, skip));
-    VDN_CHECK(put(ctx, s, PLAN_CACHE, s->foreground, foreground));
-    return vdni_plan_run(ctx, s->plans[PLAN_CACHE], VDNI_RUN_ALL);
+    VDN_CHECK(put(ctx, s, PLAN_GATES, s->foreground, foreground));
+    return vdni_plan_run(ctx, s->plans[PLAN_GATES], VDNI_RUN_ALL);
 }
 
 vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)

@@ -160,6 +160,20 @@ vdni_id vdni_upsample(vdni_graph *g, vdni_id x, vdni_upsample_mode mode)
     return finish(g, &node, s, type_of(g, x));
 }
 
+vdni_id vdni_upsample_join(vdni_graph *g, vdni_id x, vdni_id skip, vdni_upsample_mode mode)
+{
+    vdni_node node = node4(VDNI_OP_UPSAMPLE, x, skip, VDNI_NONE, VDNI_NONE);
+    shape s = shape_of(g, skip);
+    if (g->training) {
+        const vdni_id both[2] = { vdni_upsample(g, x, mode), skip };
+        return vdni_concat(g, both, 2, type_of(g, x));
+    }
+    node.a.factor = 2;
+    node.a.mode = mode;
+    s.nhwc[3] += vdni_graph_get(g, x).c;
+    return finish(g, &node, s, type_of(g, x));
+}
+
 vdni_id vdni_unshuffle(vdni_graph *g, vdni_id x, int32_t factor)
 {
     vdni_node node = node4(VDNI_OP_UNSHUFFLE, x, VDNI_NONE, VDNI_NONE, VDNI_NONE);

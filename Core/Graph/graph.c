@@ -85,6 +85,12 @@ vdni_id vdni_output(vdni_graph *g, vdni_id id, const char *name)
     return named(g, id, name, VDNI_ROLE_OUTPUT);
 }
 
+vdni_id vdni_borrow(vdni_graph *g, vdni_id id)
+{
+    if (id != VDNI_NONE) g->tensors[id].borrowed = 1;
+    return id;
+}
+
 vdni_id vdni_graph_find(const vdni_graph *g, const char *name)
 {
     for (int64_t i = 0; i < g->tensor_count; i++)

@@ -29,6 +29,7 @@ typedef struct vdni_graph_tensor {
     vdni_tensor t; /* described; no data */
     vdni_role role;
     int32_t needs_gradient;
+    int32_t borrowed;   /* an input or output without memory of its own: vdni_borrow */
     int64_t parameter;  /* index in the table, -1 */
     vdni_id gradient;   /* after vdni_graph_backward; VDNI_NONE when there is none */
     char name[VDNI_TENSOR_NAME_BYTES]; /* inputs and outputs */
@@ -71,6 +72,9 @@ vdni_id vdni_input(vdni_graph *g, const char *name, const int64_t nhwc[4], vdni_
 void vdni_require_gradient(vdni_graph *g, vdni_id id);
 /* Keep @p id readable under @p name after a run. */
 vdni_id vdni_output(vdni_graph *g, vdni_id id, const char *name);
+/* Let an input or output have no memory of its own: before a run vdni_plan_alias must say where it
+ * lies. Returns @p id. */
+vdni_id vdni_borrow(vdni_graph *g, vdni_id id);
 /* Trainable block of the model; fan_in decides its start values. */
 vdni_id vdni_parameter_of(vdni_graph *g, const char *name, const int64_t nhwc[4], vdni_init init,
                           int64_t fan_in);
@@ -99,6 +103,9 @@ vdni_id vdni_average_pool(vdni_graph *g, vdni_id x, int32_t kernel, int32_t stri
 vdni_id vdni_global_pool(vdni_graph *g, vdni_id x);
 vdni_id vdni_channel_stats(vdni_graph *g, vdni_id x);
 vdni_id vdni_upsample(vdni_graph *g, vdni_id x, vdni_upsample_mode mode);
+/* Channels of the up-sampled @p x, then those of @p skip. Without a backward pass one operator, and
+ * the up-sampled tensor never exists. */
+vdni_id vdni_upsample_join(vdni_graph *g, vdni_id x, vdni_id skip, vdni_upsample_mode mode);
 vdni_id vdni_unshuffle(vdni_graph *g, vdni_id x, int32_t factor);
 vdni_id vdni_shuffle(vdni_graph *g, vdni_id x, int32_t factor);
 /* Join channels (count 1 = cast); the result has type @p dtype. */

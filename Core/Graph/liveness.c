@@ -18,11 +18,39 @@ static void find_spans(vdni_span *spans, const vdni_graph *graph)
     for (int64_t i = 0; i < graph->tensor_count; i++) {
         const int64_t bytes = vdni_tensor_bytes(&graph->tensors[i].t);
         spans[i] = (vdni_span){ .first = INT64_MAX, .last = -1,
-                                .bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
+                                .bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
+                                .host = i };
     }
     for (int64_t k = 0; k < graph->node_count; k++) {
         for (int i = 0; i < VDNI_MAX_IN; i++) touch(spans, graph->nodes[k].in[i], k);
         for (int i = 0; i < VDNI_MAX_OUT; i++) touch(spans, graph->nodes[k].out[i], k);
+    }
+}
+
+static int is_read_once(const vdni_node *node, vdni_id id)
+{
+    int count = 0;
+    for (int i = 0; i < VDNI_MAX_IN; i++) count += node->in[i] == id;
+    return count == 1;
+}
+
+/* Where the operator may work in place and nobody reads its input afterwards, the output takes over
+ * the input's bytes: one long life instead of two that meet. */
+static void join_in_place(vdni_span *spans, const vdni_graph *graph)
+{
+    for (int64_t i = 0; i < graph->tensor_count; i++) spans[i].end = spans[i].last;
+    for (int64_t k = 0; k < graph->node_count; k++) {
+        const vdni_node *node = &graph->nodes[k];
+        const vdni_id in = node->in[0], out = node->out[0];
+        if (!vdni_op_works_in_place(node->kind) || in == VDNI_NONE || out == VDNI_NONE) continue;
+        const vdni_graph_tensor *from = &graph->tensors[in], *to = &graph->tensors[out];
+        vdni_span *host = &spans[spans[in].host];
+        if (from->role != VDNI_ROLE_TEMP || to->role != VDNI_ROLE_TEMP ||
+            host->end != k || spans[out].first != k || !is_read_once(node, in) ||
+            from->t.dtype != to->t.dtype || !vdni_same_shape(&from->t, &to->t))
+            continue;
+        spans[out].host = spans[in].host;
+        host->end = spans[out].last;
     }
 }
 
@@ -40,7 +68,7 @@ static int by_size(const void *a, const void *b)
 
 static int meet(const vdni_span *a, const vdni_span *b)
 {
-    return a->first <= b->last && b->first <= a->last;
+    return a->first <= b->end && b->first <= a->end;
 }
 
 /* Lowest gap among the placed neighbours in time. `placed` is sorted by offset. */
@@ -74,8 +102,9 @@ vdn_status vdni_place(vdn_ctx *ctx, vdni_span *spans, int64_t *arena_bytes, cons
     VDN_TRY(VDNI_NEW(ctx, order, graph->tensor_count));
     VDN_TRY(VDNI_NEW(ctx, placed, graph->tensor_count));
     find_spans(spans, graph);
+    join_in_place(spans, graph);
     for (int64_t i = 0; i < graph->tensor_count; i++)
-        if (graph->tensors[i].role == VDNI_ROLE_TEMP && spans[i].last >= 0)
+        if (graph->tensors[i].role == VDNI_ROLE_TEMP && spans[i].last >= 0 && spans[i].host == i)
             order[count++] = (entry){ spans[i].bytes, i };
     qsort(order, (size_t)count, sizeof *order, by_size);
     for (int64_t k = 0; k < count; k++) {
@@ -84,6 +113,7 @@ vdn_status vdni_place(vdn_ctx *ctx, vdni_span *spans, int64_t *arena_bytes, cons
         insert_by_offset(spans, placed, done_count++, order[k].id);
         if (span->offset + span->bytes > *arena_bytes) *arena_bytes = span->offset + span->bytes;
     }
+    for (int64_t i = 0; i < graph->tensor_count; i++) spans[i].offset = spans[spans[i].host].offset;
 done:
     vdni_free(ctx, placed);
     vdni_free(ctx, order);

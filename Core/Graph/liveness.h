@@ -7,6 +7,8 @@
 typedef struct vdni_span {
     int64_t first, last; /* list positions, inclusive; first > last: never used */
     int64_t bytes, offset;
+    int64_t host; /* the tensor whose bytes this one takes over in place, or itself */
+    int64_t end;  /* of a host: last use of the bytes by it and all that took them over */
 } vdni_span;
 
 /* Spans of all tensors, with arena offsets for temporaries; spans has graph->tensor_count items.

@@ -16,6 +16,7 @@ struct vdni_plan {
     int64_t op_count, forward_count, prepared_count;
     vdni_plan_memory memory;
     void *state, *workspace;
+    int64_t homeless_count; /* borrowed tensors that nobody has placed yet */
 };
 
 /* State offsets follow each other; parameters are where the table says. */
@@ -31,6 +32,7 @@ static void give_offsets(int64_t *offsets, vdni_plan_memory *memory, const vdni_
             break;
         case VDNI_ROLE_INPUT:
         case VDNI_ROLE_OUTPUT:
+            if (t->borrowed) break;
             offsets[i] = memory->state_bytes;
             memory->state_bytes += spans[i].bytes;
             break;
@@ -145,6 +147,7 @@ static void *address(const vdni_plan *plan, const vdni_plan_binding *binding, in
     case VDNI_ROLE_INPUT:
     case VDNI_ROLE_OUTPUT: break;
     }
+    if (plan->info[i].borrowed) return NULL;
     return (char *)plan->state + offset;
 }
 
@@ -155,7 +158,9 @@ vdn_status vdni_plan_bind(vdn_ctx *ctx, vdni_plan *plan, const vdni_plan_binding
         VDN_CHECK(plan->backend->allocate(ctx, plan->device, &plan->state, bytes));
         VDN_CHECK(plan->backend->zero(ctx, plan->device, plan->state, bytes));
     }
+    plan->homeless_count = 0;
     for (int64_t i = 0; i < plan->tensor_count; i++) {
+        plan->homeless_count += plan->info[i].borrowed;
         plan->tensors[i].data = address(plan, binding, i);
         plan->tensors[i].version =
             plan->info[i].role == VDNI_ROLE_PARAMETER ? binding->version : NULL;
@@ -184,6 +189,7 @@ vdn_status vdni_plan_alias(vdn_ctx *ctx, vdni_plan *plan, vdni_id id, const vdni
         return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%s is %s, the source %s",
                          plan->info[id].name, vdni_tensor_print(t, needed, sizeof needed),
                          source ? vdni_tensor_print(source, found, sizeof found) : "absent");
+    plan->homeless_count -= plan->info[id].borrowed && !t->data;
     t->data = source->data;
     return VDN_OK;
 }
@@ -215,6 +221,9 @@ vdn_status vdni_plan_run(vdn_ctx *ctx, vdni_plan *plan, vdni_run_part part)
 {
     const int64_t begin = part == VDNI_RUN_BACKWARD ? plan->forward_count : 0;
     const int64_t end = part == VDNI_RUN_FORWARD ? plan->forward_count : plan->op_count;
+    if (plan->homeless_count > 0)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%lld borrowed tensors of a plan have no place",
+                         (long long)plan->homeless_count);
     for (int64_t k = begin; k < end; k++)
         VDN_CHECK(plan->backend->run(ctx, plan->device, &plan->ops[k], plan->workspace));
     return VDN_OK;

@@ -46,7 +46,7 @@ VDN_MUST_USE vdn_status vdni_plan_bind(vdn_ctx *ctx, vdni_plan *plan,
 vdni_tensor *vdni_plan_tensor(vdni_plan *plan, vdni_id id);
 
 /* Let an input or output use the memory of @p source, a bound tensor of this or another plan, instead
- * of its own. Shape and type must agree. */
+ * of its own; one that is borrowed (vdni_borrow) has none of its own. Shape and type must agree. */
 VDN_MUST_USE vdn_status vdni_plan_alias(vdn_ctx *ctx, vdni_plan *plan, vdni_id id,
                                         const vdni_tensor *source);
 
@@ -58,7 +58,8 @@ VDN_MUST_USE vdn_status vdni_plan_get(vdn_ctx *ctx, vdni_plan *plan, vdni_id id,
 
 typedef enum { VDNI_RUN_ALL, VDNI_RUN_FORWARD, VDNI_RUN_BACKWARD } vdni_run_part;
 
-/* Run the list or one half of it. Allocates nothing. */
+/* Run the list or one half of it. Allocates nothing.
+ * VDN_ERR_ARGUMENT: a borrowed tensor has no place yet. */
 VDN_MUST_USE vdn_status vdni_plan_run(vdn_ctx *ctx, vdni_plan *plan, vdni_run_part part);
 
 /* Multiply-adds of the forward half, as model.md 2.2 counts them. */

@@ -83,6 +83,11 @@ vdni_id vdni_residual_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_i
     const vdni_conv_spec second = { channels, 3, 1, 1, VDNI_INIT_ZERO, 0 };
     const vdni_conv_spec skip = { channels, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
 
+    /* The skip first: without a backward pass nothing but the norm reads x then, in place. */
+    const vdni_id beside =
+        vdni_graph_get(g, x).c == channels
+            ? x
+            : vdni_conv_block(g, vdni_child(name, prefix, "skip", -1), x, VDNI_NONE, &skip);
     vdni_id h = vdni_group_norm_block(g, vdni_child(name, prefix, "norm", 0), x, VDNI_NONE,
                                       VDNI_ACT_SILU);
     h = vdni_conv_block(g, vdni_child(name, prefix, "conv", 0), h, VDNI_NONE, &first);
@@ -93,9 +98,7 @@ vdni_id vdni_residual_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_i
         mod = VDNI_NONE;
     }
     h = vdni_group_norm_block(g, vdni_child(name, prefix, "norm", 1), h, mod, VDNI_ACT_SILU);
-    if (vdni_graph_get(g, x).c != channels)
-        x = vdni_conv_block(g, vdni_child(name, prefix, "skip", -1), x, VDNI_NONE, &skip);
-    return vdni_conv_block(g, vdni_child(name, prefix, "conv", 1), h, x, &second);
+    return vdni_conv_block(g, vdni_child(name, prefix, "conv", 1), h, beside, &second);
 }
 
 vdni_id vdni_attention_block(vdni_graph *g, const char *prefix, vdni_id x, int32_t head_width)

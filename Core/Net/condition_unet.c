@@ -16,7 +16,16 @@ static vdni_id stage(vdni_graph *g, const char *prefix, vdni_id x, const vdni_co
     return x;
 }
 
-vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image)
+/* The feature of level i is ready. */
+static void finish(vdni_graph *g, const vdni_config *config, vdni_condition *out, int32_t i,
+                   vdni_id feature, vdni_cache *cache)
+{
+    out->feature[i] = feature;
+    if (cache) vdni_condition_projection(g, config, cache, i, feature);
+}
+
+vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image,
+                                   vdni_cache *cache)
 {
     char name[VDNI_PARAMETER_NAME_BYTES];
     const int32_t last = config->condition_levels - 1;
@@ -32,14 +41,12 @@ vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdn
         encoded[i] = x;
     }
     for (int32_t i = 0; i < VDNI_MAX_LEVELS; i++) out.feature[i] = VDNI_NONE;
-    out.feature[last] = encoded[last];
+    finish(g, config, &out, last, encoded[last], cache);
     for (int32_t i = last - 1; i >= 0; i--) {
-        const vdni_id both[2] = {
-            vdni_upsample(g, out.feature[i + 1], VDNI_UPSAMPLE_BILINEAR), encoded[i]
-        };
-        const vdni_id joined = vdni_concat(g, both, 2, g->activation);
-        out.feature[i] =
-            stage(g, vdni_child(name, "cond", "dec", i), joined, config, config->condition[i]);
+        const vdni_id joined =
+            vdni_upsample_join(g, out.feature[i + 1], encoded[i], VDNI_UPSAMPLE_BILINEAR);
+        x = stage(g, vdni_child(name, "cond", "dec", i), joined, config, config->condition[i]);
+        finish(g, config, &out, i, x, cache);
     }
     out.logits = vdni_conv_block(g, "cond.head", out.feature[0], VDNI_NONE, &head);
     return out;

@@ -2,14 +2,16 @@
 #ifndef VDNI_CONDITION_UNET_H
 #define VDNI_CONDITION_UNET_H
 
-#include "Net/blocks.h"
+#include "Net/diffusion_unet.h"
 
 typedef struct vdni_condition {
     vdni_id logits;                   /* (n,h,w,K) f32 */
     vdni_id feature[VDNI_MAX_LEVELS]; /* c_i (n, h/2^i, w/2^i, F_i), i = 0 .. condition_levels-1 */
 } vdni_condition;
 
-/* @p image (n,h,w,Cb) f32; h and w multiples of the padding multiple. */
-vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image);
+/* @p image (n,h,w,Cb) f32; h and w multiples of the padding multiple. @p cache, if not NULL, is given
+ * every projection as soon as its feature exists, so that features need not be kept. */
+vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image,
+                                   vdni_cache *cache);
 
 #endif

@@ -2,20 +2,32 @@
 
 #include "Net/nsa.h"
 
+void vdni_condition_projection(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
+                               int32_t i, vdni_id feature)
+{
+    char name[VDNI_PARAMETER_NAME_BYTES];
+    const int32_t l = i - vdni_fuse_offset(config);
+    if (l < 0 || l >= config->levels) return;
+    const vdni_conv_spec spec = { vdni_level_in(config, l), 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    cache->projection[l] =
+        vdni_conv_block(g, vdni_child(name, "diff", "fuse", l), feature, VDNI_NONE, &spec);
+}
+
+void vdni_condition_gates(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
+                          vdni_id foreground)
+{
+    for (int32_t l = 0; config->nsa && l < config->levels; l++)
+        cache->gate[l] = vdni_nsa_gate(g, foreground, config->stem_down << l);
+}
+
 vdni_cache vdni_condition_cache(vdni_graph *g, const vdni_config *config, const vdni_id *feature,
                                 vdni_id foreground)
 {
-    char name[VDNI_PARAMETER_NAME_BYTES];
     vdni_cache cache;
     for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache.projection[l] = cache.gate[l] = VDNI_NONE;
-    for (int32_t l = 0; l < config->levels; l++) {
-        const vdni_conv_spec spec = { vdni_level_in(config, l), 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN,
-                                      0 };
-        cache.projection[l] =
-            vdni_conv_block(g, vdni_child(name, "diff", "fuse", l),
-                            feature[l + vdni_fuse_offset(config)], VDNI_NONE, &spec);
-        if (config->nsa) cache.gate[l] = vdni_nsa_gate(g, foreground, config->stem_down << l);
-    }
+    for (int32_t i = 0; i < config->condition_levels; i++)
+        vdni_condition_projection(g, config, &cache, i, feature[i]);
+    vdni_condition_gates(g, config, &cache, foreground);
     return cache;
 }
 

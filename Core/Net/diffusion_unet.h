@@ -15,6 +15,13 @@ typedef struct vdni_cache {
 vdni_cache vdni_condition_cache(vdni_graph *g, const vdni_config *config, const vdni_id *feature,
                                 vdni_id foreground);
 
+/* Its parts, for whoever learns the prior only after the features: P_l of feature c_i (nothing when
+ * no level reads c_i), and the gates. */
+void vdni_condition_projection(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
+                               int32_t i, vdni_id feature);
+void vdni_condition_gates(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
+                          vdni_id foreground);
+
 typedef struct vdni_step_inputs {
     vdni_id x;     /* (n,h,w,K) f32, x_t */
     vdni_id prior; /* (n,h,w,K) f32, f in code units */

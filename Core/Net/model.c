@@ -21,7 +21,7 @@ static void build_once(vdni_graph *g, const vdni_config *config, int64_t h, int6
     vdni_step_inputs in;
 
     in.image = vdni_input(g, "image", image, VDNI_F32);
-    const vdni_condition condition = vdni_condition_unet(g, config, in.image);
+    const vdni_condition condition = vdni_condition_unet(g, config, in.image, NULL);
     const vdni_id foreground = vdni_input(g, "foreground", single, VDNI_F32);
     const vdni_cache cache = vdni_condition_cache(g, config, condition.feature, foreground);
     *condition_nodes = g->node_count;

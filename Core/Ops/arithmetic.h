@@ -23,7 +23,7 @@
  *            in  g, x, mod, addend? (n,h,w,c)                     out dx, dmod like mod, overwritten
  *
  * Where no type is named: f32 or bf16, each on its own, but in place y has the type of a. Only ADD
- * works in place. No attributes. */
+ * and MIX work in place. No attributes. */
 #ifndef VDNI_ARITHMETIC_H
 #define VDNI_ARITHMETIC_H
 

@@ -29,7 +29,7 @@
  * stats: (n,1,1,2 groups), in the batch modes (1,1,1,2c); pairs mean, rstd one group after another.
  * mod and dmod: the c scales, then the c shifts; dmod is overwritten. running: the c means, then
  * the c variances; read and written by BATCH_TRAIN, required by BATCH_EVAL, absent in mode GROUP.
- * Activations f32 or bf16 each on its own, everything else f32. No slot works in place.
+ * Activations f32 or bf16 each on its own, everything else f32. In place: y may be x, with its type.
  * Attributes: mode, groups (mode GROUP), eps > 0, act. */
 #ifndef VDNI_NORM_H
 #define VDNI_NORM_H

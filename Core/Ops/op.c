@@ -34,7 +34,7 @@ static const kind_info kinds[VDNI_OP_COUNT] = {
     [VDNI_OP_CHANNEL_STATS] = { "CHANNEL_STATS", { 1, 2, 1, 1 }, vdni_pool_check },
     [VDNI_OP_CHANNEL_STATS_BACKWARD] = { "CHANNEL_STATS_BACKWARD", { 3, 1, 3, 1 },
                                          vdni_pool_check },
-    [VDNI_OP_UPSAMPLE] = { "UPSAMPLE", { 1, 1, 1, 1 }, vdni_resample_check },
+    [VDNI_OP_UPSAMPLE] = { "UPSAMPLE", { 2, 1, 1, 1 }, vdni_resample_check },
     [VDNI_OP_UPSAMPLE_BACKWARD] = { "UPSAMPLE_BACKWARD", { 2, 1, 1, 1 }, vdni_resample_check },
     [VDNI_OP_UNSHUFFLE] = { "UNSHUFFLE", { 1, 1, 1, 1 }, vdni_resample_check },
     [VDNI_OP_SHUFFLE] = { "SHUFFLE", { 1, 1, 1, 1 }, vdni_resample_check },
@@ -72,6 +72,19 @@ vdni_op_slots vdni_op_get_slots(vdni_op_kind kind)
 {
     const vdni_op_slots none = { 0, 0, 0, 0 };
     return (unsigned)kind < VDNI_OP_COUNT ? kinds[kind].slots : none;
+}
+
+int vdni_op_works_in_place(vdni_op_kind kind)
+{
+    switch (kind) {
+    case VDNI_OP_NORM:
+    case VDNI_OP_ACTIVATION:
+    case VDNI_OP_ADD:
+    case VDNI_OP_MIX:
+    case VDNI_OP_SK_SELECT:
+    case VDNI_OP_COMBINE: return 1;
+    default: return 0;
+    }
 }
 
 static vdn_status check_slots(vdn_ctx *ctx, const vdni_op *op, const char *side,
@@ -124,8 +137,8 @@ vdn_status vdni_need_shape(vdn_ctx *ctx, const vdni_op *op, const vdni_tensor *t
 
 vdn_status vdni_need_float(vdn_ctx *ctx, const vdni_op *op, const vdni_tensor *t, const char *name)
 {
-    if (t->dtype == VDNI_F32 || t->dtype == VDNI_BF16) return VDN_OK;
-    return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%s: %s is %s, needed f32 or bf16",
+    if (t->dtype == VDNI_F32 || t->dtype == VDNI_BF16 || t->dtype == VDNI_F16) return VDN_OK;
+    return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%s: %s is %s, needed f32, bf16 or f16",
                      vdni_op_name(op->kind), name, vdni_dtype_name(t->dtype));
 }
 

@@ -6,7 +6,8 @@
  *  - sums, statistics and softmax run in f32 or better, whatever the storage type;
  *  - outputs that are activations or activation gradients are overwritten;
  *  - outputs that are PARAMETER gradients are added to (so batches accumulate), always f32;
- *  - an output may not overlap an input unless the table says "in place";
+ *  - an output may not overlap an input unless the table says "in place": then the first output may
+ *    be the first input, if that has its shape and type;
  *  - a slot marked ? may be NULL; a gradient output marked ? is skipped when NULL;
  *  - "+addend": the last input ? of the gradient's shape is added to the result (dx = ... + addend).
  *
@@ -21,7 +22,7 @@
  *  linear.h       LINEAR          x, w, b?                     -> y
  *                 LINEAR_DX       g, w, addend?                -> dx
  *                 LINEAR_DW       x, g                         -> dw, db?
- *  norm.h         NORM            x, gamma, beta, mod?, running? -> y, stats
+ *  norm.h         NORM            x, gamma, beta, mod?, running? -> y, stats    (in place)
  *                 NORM_BACKWARD   g, x, stats, gamma, beta, mod?, addend? -> dx, dgamma?, dbeta?, dmod?
  *  activation.h   ACTIVATION      x                            -> y            (in place)
  *                 ACTIVATION_BACKWARD g, x, addend?            -> dx
@@ -32,7 +33,7 @@
  *                 GLOBAL_POOL_BACKWARD g, addend?              -> dx
  *                 CHANNEL_STATS   x                            -> y (n,h,w,2), argmax(u16)?
  *                 CHANNEL_STATS_BACKWARD g, argmax, addend?    -> dx
- *  resample.h     UPSAMPLE        x                            -> y
+ *  resample.h     UPSAMPLE        x, skip?                     -> y
  *                 UPSAMPLE_BACKWARD g, addend?                 -> dx
  *                 UNSHUFFLE, SHUFFLE x                         -> y
  *  concat.h       CONCAT          x0..x5                       -> y     (also casts: types may differ)
@@ -42,11 +43,11 @@
  *                 PRODUCT_BACKWARD g, v, n, lambda?            -> dv, dn, dlambda?
  *                 GATE            a, b, t                      -> y
  *                 GATE_BACKWARD   g, a, b, t                   -> da, db, dt
- *                 MIX             a, b, m                      -> y
+ *                 MIX             a, b, m                      -> y            (in place on a)
  *                 MIX_BACKWARD    g, m                         -> da, db
  *                 MODULATE        x, mod                       -> y
  *                 MODULATE_BACKWARD g, x, mod, addend?         -> dx, dmod
- *  sk_select.h    SK_SELECT       u3, u5, u7, logits           -> y
+ *  sk_select.h    SK_SELECT       u3, u5, u7, logits           -> y            (in place on u3)
  *                 SK_SELECT_BACKWARD g, u3, u5, u7, logits     -> du3, du5, du7, dlogits
  *  attention.h    ATTENTION       qkv                          -> o, lse
  *                 ATTENTION_BACKWARD g, qkv, o, lse            -> dqkv
@@ -156,6 +157,9 @@ typedef struct vdni_op {
 
 /* "CONV_DX"; never NULL. */
 const char *vdni_op_name(vdni_op_kind kind);
+
+/* The first output may lie on the first input ("in place" above). */
+int vdni_op_works_in_place(vdni_op_kind kind);
 
 /* Slots of a kind: how many may be used and which must be. Bit i of required = slot i. */
 typedef struct vdni_op_slots {

@@ -17,7 +17,11 @@ static vdn_status check_upsample(vdn_ctx *ctx, const vdni_op *op, const vdni_ten
                          "%s: factor %d mode %d, needed factor 2 mode 0 or 1",
                          vdni_op_name(op->kind), op->a.factor, op->a.mode);
     const int64_t same[4] = { small->n, small->h, small->w, small->c };
-    const int64_t twice[4] = { small->n, 2 * small->h, 2 * small->w, small->c };
+    const vdni_tensor *skip = op->kind == VDNI_OP_UPSAMPLE ? op->in[1] : NULL;
+    const int64_t more = skip ? skip->c : 0;
+    const int64_t twice[4] = { small->n, 2 * small->h, 2 * small->w, small->c + more };
+    const int64_t beside[4] = { twice[0], twice[1], twice[2], more };
+    VDN_CHECK(need(ctx, op, skip, "skip", beside));
     VDN_CHECK(need(ctx, op, small, "the small side", same));
     VDN_CHECK(need(ctx, op, large, "the large side", twice));
     return need(ctx, op, addend, "addend", same);

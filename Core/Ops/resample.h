@@ -5,7 +5,8 @@
  *    BILINEAR  y[i,j] = x at row (i + 1/2)/2 - 1/2, column likewise, clamped to the edge (the
  *              convention align_corners = 0): along one axis, with x[-1] = x[0] and x[h] = x[h-1],
  *                  y[2i] = 1/4 x[i-1] + 3/4 x[i],      y[2i+1] = 3/4 x[i] + 1/4 x[i+1]
- *              in  x (n,h,w,c)                           out y (n,2h,2w,c)
+ *              in  x (n,h,w,c), skip? (n,2h,2w,s)        out y (n,2h,2w,c+s)
+ *            skip follows as channels c .. c+s-1, as CONCAT would put it: then y has no gradient here
  *  UPSAMPLE_BACKWARD  the adjoint, gathered, + addend. NEAREST: the sum of the 2 x 2 pixels.
  *    BILINEAR, along one axis: dx[i] = 1/4 g[2i-1] + 3/4 g[2i] + 3/4 g[2i+1] + 1/4 g[2i+2], where
  *    the indices -1 and 2h mean 0 and 2h-1

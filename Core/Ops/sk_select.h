@@ -12,8 +12,8 @@
  *  SK_SELECT_BACKWARD  in  g (n,h,w,c), u3, u5, u7, logits
  *                      out du3, du5, du7 (n,h,w,c), dlogits (n,1,1,3c) f32, overwritten
  *
- * logits: the c values of branch 3, then 5, then 7. Activations f32 or bf16 each on its own. No slot
- * works in place. No attributes. */
+ * logits: the c values of branch 3, then 5, then 7. Activations f32 or bf16 each on its own. In
+ * place: y may be u3, with its type. No attributes. */
 #ifndef VDNI_SK_SELECT_H
 #define VDNI_SK_SELECT_H
 

@@ -74,7 +74,7 @@ static void build_condition(vdni_graph *g, vdni_network *n)
     c->image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
     c->target = plane(g, n, "target", 1, VDNI_U8);
     c->weights = row(g, "weights", 2, VDNI_F32);
-    const vdni_condition net = vdni_condition_unet(g, &n->config, c->image);
+    const vdni_condition net = vdni_condition_unet(g, &n->config, c->image, NULL);
     c->logits = vdni_output(g, net.logits, "logits");
     c->terms = vdni_output(
         g, vdni_segmentation_loss(g, net.logits, c->target, c->weights, VDNI_NONE, lambda),
@@ -85,7 +85,7 @@ static void build_condition(vdni_graph *g, vdni_network *n)
         if (!n->options.training || n->recipe.detach) continue;
         const vdni_tensor t = vdni_graph_get(g, net.feature[i]);
         const int64_t nhwc[4] = { t.n, t.h, t.w, t.c };
-        c->seed[i] = vdni_input(g, numbered(name, "seed", i), nhwc, t.dtype);
+        c->seed[i] = vdni_borrow(g, vdni_input(g, numbered(name, "seed", i), nhwc, t.dtype));
         vdni_graph_seed(g, net.feature[i], c->seed[i]);
     }
 }
@@ -106,7 +106,8 @@ static void feature_inputs(vdni_graph *g, vdni_network *n, vdni_id used[VDNI_MAX
         const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i,
                                   n->config.condition[i] };
         if (!is_fused(&n->config, i)) continue;
-        n->d.feature[i] = vdni_input(g, numbered(name, "feature", i), nhwc, g->activation);
+        n->d.feature[i] =
+            vdni_borrow(g, vdni_input(g, numbered(name, "feature", i), nhwc, g->activation));
         if (n->options.training && !n->recipe.detach) vdni_require_gradient(g, n->d.feature[i]);
         used[i] = dropped(g, n, i);
     }
@@ -126,12 +127,12 @@ static void build_diffusion(vdni_graph *g, vdni_network *n)
     const vdni_cache cache = vdni_condition_cache(g, &n->config, used, d->foreground);
     d->clean = plane(g, n, "clean", k, VDNI_F32);
     d->in.prior = plane(g, n, "prior", k, VDNI_F32);
-    d->in.image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
+    d->in.image = vdni_borrow(g, plane(g, n, "image", n->config.image_channels, VDNI_F32));
     d->in.skip = n->config.prior_skip ? plane(g, n, "skip", k, VDNI_F32) : VDNI_NONE;
     d->in.t = row(g, "t", 1, VDNI_F32);
     d->keys = row(g, "keys", VDNI_NOISE_KEY_WORDS, VDNI_I32);
     d->coefficients = row(g, "coefficients", 4, VDNI_F32);
-    d->target = plane(g, n, "target", 1, VDNI_U8);
+    d->target = vdni_borrow(g, plane(g, n, "target", 1, VDNI_U8));
     d->weights = row(g, "weights", 2, VDNI_F32);
     const vdni_id noise = vdni_noise(g, d->keys, nhwc);
     const vdni_id parts[VDNI_TERMS] = { d->clean, VDNI_NONE, d->in.prior, noise };

@@ -59,7 +59,7 @@ static inline int bench_compile(bench *b)
                                         &b->version };
     EXPECT_OK(&b->ctx, vdni_plan_bind(&b->ctx, b->plan, &binding));
     for (int64_t i = 0; i < b->g->tensor_count; i++)
-        if (b->g->tensors[i].role == VDNI_ROLE_INPUT)
+        if (b->g->tensors[i].role == VDNI_ROLE_INPUT && !b->g->tensors[i].borrowed)
             bench_random(vdni_plan_tensor(b->plan, (vdni_id)i), (uint64_t)i + 7);
     return 1;
 }

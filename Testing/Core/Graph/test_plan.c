@@ -27,7 +27,7 @@ static outputs build_training(bench *b, uint32_t flags, vdni_dtype activation)
     in.skip = VDNI_NONE;
     const vdni_id target = vdni_input(b->g, "target", plane, VDNI_U8);
     const vdni_id weights = vdni_input(b->g, "weights", two, VDNI_F32);
-    const vdni_condition c = vdni_condition_unet(b->g, &config, in.image);
+    const vdni_condition c = vdni_condition_unet(b->g, &config, in.image, NULL);
     const vdni_cache cache = vdni_condition_cache(b->g, &config, c.feature, in.prior);
     out.logits = vdni_output(b->g, c.logits, "logits");
     out.s = vdni_output(b->g, vdni_diffusion_unet(b->g, &config, &in, &cache), "s");
@@ -246,6 +246,26 @@ static void an_alias_is_the_same_memory_and_needs_the_same_shape(void)
     bench_end(&b);
 }
 
+/* A borrowed input has no memory of its own, and a plan does not run until somebody lends it some. */
+static void a_borrowed_tensor_needs_a_place(void)
+{
+    bench b;
+    bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
+    const vdni_id x = vdni_input(b.g, "x", shape, VDNI_F32);
+    const vdni_id lent = vdni_borrow(b.g, vdni_input(b.g, "lent", shape, VDNI_F32));
+    const vdni_id y = vdni_output(b.g, vdni_add(b.g, x, lent), "y");
+    if (bench_compile(&b)) {
+        EXPECT(b.memory.state_bytes == 2 * 768);
+        EXPECT(vdni_plan_run(&b.ctx, b.plan, VDNI_RUN_ALL) == VDN_ERR_ARGUMENT);
+        EXPECT(strstr(b.ctx.error, "1 borrowed tensors"));
+        vdni_clear_error(&b.ctx);
+        EXPECT_OK(&b.ctx, vdni_plan_alias(&b.ctx, b.plan, lent, vdni_plan_tensor(b.plan, x)));
+        bench_run(&b, VDNI_RUN_ALL);
+        EXPECT(bench_data(&b, y)[5] == 2.0f * bench_data(&b, x)[5]);
+    }
+    bench_end(&b);
+}
+
 /* Packed copies of weights are renewed when *version changes, so every parameter must show it. */
 static void parameters_carry_the_version_of_the_weights(void)
 {
@@ -349,6 +369,7 @@ int main(void)
     RUN(the_graph_may_be_gone);
     RUN(copies_have_the_size_of_the_tensor);
     RUN(an_alias_is_the_same_memory_and_needs_the_same_shape);
+    RUN(a_borrowed_tensor_needs_a_place);
     RUN(parameters_carry_the_version_of_the_weights);
     RUN(a_plan_that_needs_workspace_is_not_bound_without);
     RUN(a_failed_graph_gives_no_plan);

@@ -9,7 +9,7 @@ static vdni_condition build(bench *b, const vdni_config *config, int64_t h, int6
 {
     const int64_t nhwc[4] = { 1, h, w, config->image_channels };
     *image = vdni_input(b->g, "image", nhwc, VDNI_F32);
-    return vdni_condition_unet(b->g, config, *image);
+    return vdni_condition_unet(b->g, config, *image, NULL);
 }
 
 /* c_i is (h / 2^i, w / 2^i, F_i), logits are f32 of K channels: for every configuration, K, Cb,
