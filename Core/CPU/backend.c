@@ -119,6 +119,10 @@ static vdn_status cpu_prepare(vdn_ctx *ctx, vdni_device *device, vdni_op *op)
     if (!entry || !entry->run)
         return vdni_fail(ctx, VDN_ERR_UNSUPPORTED, "the CPU back end has no %s",
                          vdni_op_name(op->kind));
+    for (int i = 0; i < VDNI_MAX_IN; i++)
+        if (op->in[i] && op->in[i]->dtype == VDNI_F16)
+            return vdni_fail(ctx, VDN_ERR_UNSUPPORTED, "%s: the CPU back end has no f16",
+                             vdni_op_name(op->kind));
     op->prepared = NULL;
     op->workspace_bytes = entry->workspace ? entry->workspace(device, op) : 0;
     return device->onednn ? vdni_onednn_prepare(ctx, device, op) : VDN_OK;
@@ -150,6 +154,7 @@ const vdni_backend *vdni_cpu_backend(void)
         .release = cpu_release,
         .put = cpu_copy,
         .get = cpu_copy,
+        .copy = cpu_copy,
         .zero = cpu_zero,
         .synchronize = cpu_synchronize,
         .prepare = cpu_prepare,

@@ -8,7 +8,7 @@
 
 #include "Ops/op.h"
 
-enum { VDNI_BACKEND_ABI = 1 };
+enum { VDNI_BACKEND_ABI = 2 };
 
 typedef struct vdni_device vdni_device; /* each back end's own */
 struct vdni_optimizer_step;
@@ -16,7 +16,9 @@ struct vdni_optimizer_step;
 typedef struct vdni_device_info {
     char name[128];         /* for a report: "cpu (oneDNN 2.6.3, amx bf16)" */
     int32_t bf16_is_fast;   /* non-zero: bf16 is worth using for convolutions */
-    int64_t memory_bytes, memory_free_bytes; /* 0 = unknown */
+    int32_t f16_is_fast;    /* the same for f16 */
+    int64_t memory_bytes, memory_free_bytes;    /* 0 = unknown */
+    int64_t limit_bytes, now_bytes, peak_bytes; /* of what allocate gives out; 0 = the host's */
 } vdni_device_info;
 
 enum {
@@ -42,6 +44,8 @@ typedef struct vdni_backend {
                                    int64_t bytes);
     VDN_MUST_USE vdn_status (*get)(vdn_ctx *ctx, vdni_device *device, void *to, const void *from,
                                    int64_t bytes);
+    VDN_MUST_USE vdn_status (*copy)(vdn_ctx *ctx, vdni_device *device, void *to, const void *from,
+                                    int64_t bytes); /* on the device, no overlap */
     VDN_MUST_USE vdn_status (*zero)(vdn_ctx *ctx, vdni_device *device, void *to, int64_t bytes);
     VDN_MUST_USE vdn_status (*synchronize)(vdn_ctx *ctx, vdni_device *device);
 
@@ -54,7 +58,26 @@ typedef struct vdni_backend {
     /* Optimiser steps are not graph operators: flat f32 blocks of @p count values. See optimizer.h */
     VDN_MUST_USE vdn_status (*optimize)(vdn_ctx *ctx, vdni_device *device,
                                         const struct vdni_optimizer_step *step);
+
+    /* Record what run, copy and zero enqueue between begin and end instead of doing it, and do it as
+     * one call any number of times, on the same addresses. NULL where that gains nothing. */
+    VDN_MUST_USE vdn_status (*record_begin)(vdn_ctx *ctx, vdni_device *device);
+    VDN_MUST_USE vdn_status (*record_end)(vdn_ctx *ctx, vdni_device *device, void **recording);
+    VDN_MUST_USE vdn_status (*replay)(vdn_ctx *ctx, vdni_device *device, void *recording);
+    void (*forget)(vdn_ctx *ctx, vdni_device *device, void *recording);
 } vdni_backend;
+
+/* What a program tells a back end it opened at run time, so that mismatched builds part in time. */
+typedef struct vdni_backend_request {
+    uint32_t abi;
+    int64_t backend_bytes, context_bytes;
+    const char *version;
+} vdni_backend_request;
+
+/* The symbol of such a library: its table, or NULL with one line in @p why. */
+typedef const vdni_backend *vdni_backend_entry(const vdni_backend_request *request, char *why,
+                                               size_t why_bytes);
+#define VDNI_CUDA_ENTRY "verdiff_cuda_backend"
 
 /* Check, prepare, run once and unprepare; allocates. For tests and one-off calls. */
 VDN_MUST_USE vdn_status vdni_op_run_once(vdn_ctx *ctx, const vdni_backend *backend,

@@ -10,6 +10,7 @@ int64_t vdni_dtype_bytes(vdni_dtype dtype)
     case VDNI_U8: return 1;
     case VDNI_U16: return 2;
     case VDNI_I32: return 4;
+    case VDNI_F16: return 2;
     }
     return 0;
 }
@@ -22,6 +23,7 @@ const char *vdni_dtype_name(vdni_dtype dtype)
     case VDNI_U8: return "u8";
     case VDNI_U16: return "u16";
     case VDNI_I32: return "i32";
+    case VDNI_F16: return "f16";
     }
     return "unknown type";
 }

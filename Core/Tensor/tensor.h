@@ -11,7 +11,7 @@
 
 #include "Base/context.h"
 
-typedef enum { VDNI_F32 = 0, VDNI_BF16, VDNI_U8, VDNI_U16, VDNI_I32 } vdni_dtype;
+typedef enum { VDNI_F32 = 0, VDNI_BF16, VDNI_U8, VDNI_U16, VDNI_I32, VDNI_F16 } vdni_dtype;
 
 typedef struct vdni_tensor {
     int64_t n, h, w, c;
@@ -20,7 +20,7 @@ typedef struct vdni_tensor {
     const uint64_t *version; /* weights: changes whenever the values do; NULL = unknown */
 } vdni_tensor;
 
-/* Bytes of one element: 4, 2, 1, 2, 4. */
+/* Bytes of one element: 4, 2, 1, 2, 4, 2. */
 int64_t vdni_dtype_bytes(vdni_dtype dtype);
 
 /* "f32", "bf16", ...; never NULL. */

@@ -134,6 +134,7 @@ static void one_forward(variant v, const int64_t *s, vdni_dtype dtype)
         expected[k] = value(&w, k / plane / w.y.c, k / plane % w.y.c, k % plane);
     EXPECT_NEAR(&w.y, expected);
     op_expect_same_for_threads(&op, NULL);
+    if (vdni_op_works_in_place(op.kind)) op_expect_in_place(&op);
     free(expected);
     free_world(&w);
 }

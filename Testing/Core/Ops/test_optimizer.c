@@ -75,13 +75,42 @@ static double oracle_step(fixture *f, int64_t t)
     return norm;
 }
 
+/* The step with its blocks on the device, there and back. */
+static vdn_status run_moved(vdn_ctx *ctx, vdni_device *device, const vdni_optimizer_step *step)
+{
+    op_moves moves = { 0 };
+    vdni_optimizer_step there = *step;
+    float **blocks[] = { &there.parameters, &there.moment1, &there.moment2, &there.gradient,
+                         &there.average };
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        op_moves_add(&moves, *blocks[i], step->count * (int64_t)sizeof(float), 1);
+    op_moves_add(&moves, (void *)(uintptr_t)step->decay_mask, step->count, 0);
+    vdn_status status = op_moves_there(ctx, device, &moves);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        *blocks[i] = op_moved(&moves, *blocks[i]);
+    there.decay_mask = op_moved(&moves, step->decay_mask);
+    if (status == VDN_OK) status = op_backend()->optimize(ctx, device, &there);
+    /* A refused step comes back too: it must have changed nothing. */
+    if (status == VDN_OK || status == VDN_ERR_NUMERIC) {
+        char kept[VDNI_ERROR_BYTES];
+        memcpy(kept, ctx->error, sizeof kept);
+        EXPECT(op_moves_back(ctx, device, &moves) == VDN_OK);
+        memcpy(ctx->error, kept, sizeof kept);
+    }
+    op_moves_drop(ctx, device, &moves);
+    return status;
+}
+
 static vdn_status run(vdn_ctx *ctx, const vdni_optimizer_step *step, int32_t threads)
 {
-    const vdni_backend *cpu = vdni_cpu_backend();
+    const vdni_backend *backend = op_backend();
     vdni_device *device = NULL;
-    vdn_status status = cpu->open(ctx, &device, 0, threads, VDNI_PREPARE_PLAIN);
-    if (status == VDN_OK) status = cpu->optimize(ctx, device, step);
-    cpu->close(ctx, device);
+    vdn_status status = backend->open(ctx, &device, 0, threads, VDNI_PREPARE_PLAIN);
+    if (status == VDN_OK)
+        status = backend->shares_host_memory || step->count < 1
+                     ? backend->optimize(ctx, device, step)
+                     : run_moved(ctx, device, step);
+    backend->close(ctx, device);
     return status;
 }
 

@@ -57,6 +57,48 @@ static void one_forward(const int64_t *s, vdni_upsample_mode mode, vdni_dtype fr
     op_free(&y);
 }
 
+/* With skip: the up-sampled channels as without it, then those of skip as they are. */
+static void one_joined(const int64_t *s, vdni_upsample_mode mode, vdni_dtype from, vdni_dtype to)
+{
+    uint64_t seed = 23;
+    const int64_t pixels = 4 * s[1] * s[2], more = s[3] + 5;
+    vdni_tensor x = op_random(s[0], s[1], s[2], s[3], from, &seed);
+    vdni_tensor skip = op_random(s[0], 2 * s[1], 2 * s[2], more, to, &seed);
+    vdni_tensor y = op_tensor(s[0], 2 * s[1], 2 * s[2], s[3] + more, to);
+    vdni_op op = { .kind = VDNI_OP_UPSAMPLE,
+                   .a.factor = 2,
+                   .a.mode = mode,
+                   .in = { &x, &skip },
+                   .out = { &y } };
+    EXPECT(op_run(&op, 1) == VDN_OK);
+    double *dx = op_doubles(&x), *ds = op_doubles(&skip), *expected = op_zeros(&y);
+    for (int64_t n = 0; n < s[0]; n++) {
+        double *image = expected + n * (s[3] + more) * pixels;
+        oracle(mode, dx + n * s[3] * s[1] * s[2], image, s[3], s[1], s[2], 0);
+        memcpy(image + s[3] * pixels, ds + n * more * pixels,
+               (size_t)(more * pixels) * sizeof *ds);
+    }
+    EXPECT_NEAR(&y, expected);
+    op_expect_same_for_threads(&op, NULL);
+    skip.c--;
+    op_expect_refused(&op);
+    free(dx);
+    free(ds);
+    free(expected);
+    op_free(&x);
+    skip.c++;
+    op_free(&skip);
+    op_free(&y);
+}
+
+static void skip_follows_the_upsampled_channels(void)
+{
+    for (int s = 0; s < SHAPES; s++)
+        for (int t = 0; t < 8; t++)
+            one_joined(shapes[s], t & 4 ? VDNI_UPSAMPLE_BILINEAR : VDNI_UPSAMPLE_NEAREST,
+                       types[t & 1], types[t / 2 & 1]);
+}
+
 static void one_backward(const int64_t *s, vdni_upsample_mode mode, vdni_dtype dtype,
                          int with_addend)
 {
@@ -225,6 +267,7 @@ static void wrong_calls_are_refused(void)
 int main(void)
 {
     RUN(nearest_repeats_and_its_gradient_sums);
+    RUN(skip_follows_the_upsampled_channels);
     RUN(bilinear_interpolates_at_half_pixels_and_its_gradient_is_the_adjoint);
     RUN(bilinear_of_0_1_is_0_quarter_three_quarters_1);
     RUN(backward_follows_the_slopes_of_forward);

@@ -67,6 +67,7 @@ static void one_case(const int64_t *s, vdni_dtype dtype)
     (void)loss(&w);
     EXPECT_NEAR(&w.y, w.dy);
     op_expect_same_for_threads(&op, NULL);
+    op_expect_in_place(&op);
 
     vdni_tensor du[3], dlogits = op_tensor(s[0], 1, 1, 3 * s[3], VDNI_F32);
     vdni_op back = { .kind = VDNI_OP_SK_SELECT_BACKWARD,
