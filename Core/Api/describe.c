@@ -22,7 +22,7 @@ static vdn_status find_costs(vdn_ctx *ctx, costs *c, int64_t height, int64_t wid
     int64_t steps = 0;
     const int64_t m = config.pad_multiple;
     const vdni_sampler_options options = { vdni_padded_size(height, m), vdni_padded_size(width, m),
-                                           VDNI_BF16, 1, 1, 0.0 };
+                                           VDNI_BF16, 1, 1, 0.0, 1 };
 
     c->height = options.height;
     c->width = options.width;

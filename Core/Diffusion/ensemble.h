@@ -14,6 +14,7 @@ typedef struct vdni_ensemble {
     int64_t pixels;
     int32_t channels; /* K */
     int32_t samples;
+    int32_t threads; /* of the context it was made with */
     float *sum, *sum_squares; /* (pixels, K) */
     float *sum_entropy;       /* (pixels) */
 } vdni_ensemble;

@@ -1,6 +1,7 @@
 #include "Diffusion/sampler.h"
 
 #include "Base/memory.h"
+#include "Base/parallel.h"
 #include "Diffusion/process.h"
 #include "Net/condition_unet.h"
 #include "Net/diffusion_unet.h"
@@ -18,7 +19,11 @@ struct vdni_sampler {
     int64_t *grid; /* times of the steps, 0 first */
     vdni_plan *plans[PLAN_COUNT];
     void *arena, *workspace;
-    float *host; /* code, skip and foreground on the way to the device */
+    float *host;        /* code, skip and foreground on the way to the device */
+    unsigned char *rows; /* what each step of a run is told, and the start: host */
+    void *device_rows;   /* the same on the device */
+    void *recording;     /* of a step */
+    int32_t step_state;  /* 0: no step has run yet; 1: one has; 2: recording was tried */
 
     /* tensors by plan */
     vdni_id image, logits;                                           /* condition */
@@ -40,7 +45,7 @@ typedef struct {
 
 static void mask_shape(int64_t nhwc[4], const maker *m, int64_t channels)
 {
-    nhwc[0] = 1;
+    nhwc[0] = m->options->batch;
     nhwc[1] = m->options->height;
     nhwc[2] = m->options->width;
     nhwc[3] = channels;
@@ -86,7 +91,8 @@ static void build_gates(vdni_graph *g, const maker *m)
 /* x = f + sqrt(1 - abar) n, or n alone in the literal mode (its coefficient of f is 0). */
 static void build_start(vdni_graph *g, const maker *m)
 {
-    const int64_t keys[4] = { 1, 1, 1, VDNI_NOISE_KEY_WORDS }, four[4] = { 1, 1, 1, 4 };
+    const int64_t batch = m->options->batch;
+    const int64_t keys[4] = { batch, 1, 1, VDNI_NOISE_KEY_WORDS }, four[4] = { batch, 1, 1, 4 };
     int64_t nhwc[4];
     mask_shape(nhwc, m, m->config->mask_channels);
     m->s->start_keys = vdni_input(g, "keys", keys, VDNI_I32);
@@ -99,9 +105,9 @@ static void build_start(vdni_graph *g, const maker *m)
 
 static void step_inputs(vdni_graph *g, const maker *m)
 {
-    const int64_t k = m->config->mask_channels;
-    const int64_t one[4] = { 1, 1, 1, 1 }, four[4] = { 1, 1, 1, 4 };
-    const int64_t keys[4] = { 1, 1, 1, VDNI_NOISE_KEY_WORDS };
+    const int64_t k = m->config->mask_channels, batch = m->options->batch;
+    const int64_t one[4] = { batch, 1, 1, 1 }, four[4] = { batch, 1, 1, 4 };
+    const int64_t keys[4] = { batch, 1, 1, VDNI_NOISE_KEY_WORDS };
     vdni_sampler *s = m->s;
 
     s->in.x = mask_input(g, m, "x", k);
@@ -120,7 +126,7 @@ static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
     for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache.projection[l] = cache.gate[l] = VDNI_NONE;
     for (int32_t l = 0; l < m->config->levels; l++) {
         const int64_t ds = (int64_t)m->config->stem_down << l;
-        int64_t nhwc[4] = { 1, m->options->height / ds, m->options->width / ds,
+        int64_t nhwc[4] = { m->options->batch, m->options->height / ds, m->options->width / ds,
                             vdni_level_in(m->config, l) };
         numbered(name, "projection", l);
         cache.projection[l] = vdni_borrow(g, vdni_input(g, name, nhwc, m->options->activation));
@@ -183,6 +189,20 @@ static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *
 
 /* ---- life ---- */
 
+/* Pixels of the batch. */
+static int64_t pixels_of(const vdni_sampler *s)
+{
+    return s->options.batch * s->options.height * s->options.width;
+}
+
+/* A row: per image the noise key, the four coefficients and the time. */
+static int64_t row_bytes(const vdni_sampler *s)
+{
+    return s->options.batch * (VDNI_NOISE_KEY_WORDS + VDNI_TERMS + 1) * (int64_t)sizeof(float);
+}
+
+static int64_t rows_bytes(const vdni_sampler *s) { return (s->options.steps + 1) * row_bytes(s); }
+
 static void forget_ids(vdni_sampler *s)
 {
     for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++)
@@ -204,6 +224,9 @@ static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
         return vdni_fail(ctx, VDN_ERR_ARGUMENT,
                          "%d steps from t = %d: Algorithm 2 takes every step, so they are equal",
                          o->steps, o->start);
+    if (o->batch < 0 || o->batch > 65535)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "batch is %lld, needed 0 to 65535",
+                         (long long)o->batch);
     if (!(o->eta >= 0.0 && o->eta <= 1.0))
         return vdni_fail(ctx, VDN_ERR_ARGUMENT, "eta is %g, needed 0 to 1", o->eta);
     return VDN_OK;
@@ -261,7 +284,7 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     vdn_status status = VDN_OK;
     vdni_sampler *s = NULL;
     int64_t arena_bytes = 0, workspace_bytes = 0;
-    const int64_t pixels = options->height * options->width;
+    int64_t pixels = 0;
 
     *out = NULL;
     VDN_CHECK(check_options(ctx, config, options));
@@ -269,10 +292,14 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     forget_ids(s);
     s->config = *config;
     s->options = *options;
+    if (s->options.batch == 0) s->options.batch = 1;
+    pixels = pixels_of(s);
     VDN_TRY(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
     VDN_TRY(VDNI_NEW(ctx, s->grid, (int64_t)options->steps + 1));
     VDN_TRY(vdni_process_grid(ctx, s->grid, s->schedule, options->steps, options->start));
     VDN_TRY(VDNI_NEW(ctx, s->host, pixels * (2 * config->mask_channels + 1)));
+    VDN_TRY(VDNI_NEW(ctx, s->rows, rows_bytes(s)));
+    VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->device_rows, rows_bytes(s)));
     VDN_TRY(create_plans(ctx, s, weights, &arena_bytes, &workspace_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->arena, arena_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->workspace, workspace_bytes));
@@ -287,11 +314,14 @@ done:
 void vdni_sampler_free(vdn_ctx *ctx, vdni_sampler *s)
 {
     if (!s) return;
+    if (s->recording) ctx->backend->forget(ctx, ctx->device, s->recording);
     for (int i = 0; i < PLAN_COUNT; i++) vdni_plan_free(ctx, s->plans[i]);
     if (s->arena) ctx->backend->release(ctx, ctx->device, s->arena);
     if (s->workspace) ctx->backend->release(ctx, ctx->device, s->workspace);
     vdni_schedule_free(ctx, s->schedule);
     vdni_free(ctx, s->grid);
+    if (s->device_rows) ctx->backend->release(ctx, ctx->device, s->device_rows);
+    vdni_free(ctx, s->rows);
     vdni_free(ctx, s->host);
     vdni_free(ctx, s);
 }
@@ -307,7 +337,9 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
     VDN_CHECK(check_options(ctx, config, options));
     VDN_TRY(VDNI_NEW(ctx, scratch, 1));
     forget_ids(scratch);
-    const maker m = { config, options, scratch };
+    scratch->options = *options;
+    if (options->batch == 0) scratch->options.batch = 1;
+    const maker m = { config, &scratch->options, scratch };
     for (int i = 0; i < PLAN_COUNT; i++) {
         vdni_graph *g = NULL;
         vdni_plan_memory memory;
@@ -318,34 +350,68 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
         if (memory.arena_bytes > arena) arena = memory.arena_bytes;
         state += memory.state_bytes;
     }
-    *bytes = arena + state;
+    *bytes = arena + state + rows_bytes(scratch);
 done:
     vdni_parameters_free(ctx, &table);
     vdni_free(ctx, scratch);
     return status;
 }
 
-/* ---- runs ---- */
+/* ---- priors on the host ---- */
 
-static float clipped(double value) { return (float)(value < -4.0 ? -4.0 : value > 4.0 ? 4.0 : value); }
+enum { SOME_PIXELS = 4096 };
 
-void vdni_prior_inputs(float *code, float *skip, float *foreground, const float *p, int64_t pixels,
-                       const vdni_config *config)
+typedef struct {
+    const vdni_prior_planes *out;
+    const vdni_config *config;
+    const float *p;
+    float *logits;
+    int64_t pixels;
+    int32_t k;
+} prior_task;
+
+static int64_t task_count(int64_t pixels) { return (pixels + SOME_PIXELS - 1) / SOME_PIXELS; }
+
+static int64_t task_end(const prior_task *t, int64_t index)
 {
-    const int32_t k = config->mask_channels;
-    const double rho = config->signal_scale;
-    for (int64_t i = 0; i < pixels * k; i++) {
-        const double q = p[i];
-        code[i] = config->param == VDNI_PARAM_LITERAL ? p[i] : (float)(rho * (2.0 * q - 1.0));
-        skip[i] = clipped(k == 1 ? log(q) - log1p(-q) : log(q));
-    }
-    for (int64_t i = 0; i < pixels; i++) foreground[i] = k == 1 ? p[i] : 1.0f - p[i * k];
+    const int64_t end = (index + 1) * SOME_PIXELS;
+    return end < t->pixels ? end : t->pixels;
 }
 
-void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k)
+static float clipped(double value)
 {
-    for (int64_t i = 0; i < pixels; i++) {
-        float *s = p + i * k;
+    return (float)(value < -4.0 ? -4.0 : value > 4.0 ? 4.0 : value);
+}
+
+static void prior_some(void *user, int64_t index)
+{
+    const prior_task *t = user;
+    const int32_t k = t->config->mask_channels;
+    const double rho = t->config->signal_scale;
+    const float *p = t->p;
+    for (int64_t i = index * SOME_PIXELS * k; i < task_end(t, index) * k; i++) {
+        const double q = p[i];
+        t->out->code[i] =
+            t->config->param == VDNI_PARAM_LITERAL ? p[i] : (float)(rho * (2.0 * q - 1.0));
+        t->out->skip[i] = clipped(k == 1 ? log(q) - log1p(-q) : log(q));
+    }
+    for (int64_t i = index * SOME_PIXELS; i < task_end(t, index); i++)
+        t->out->foreground[i] = k == 1 ? p[i] : 1.0f - p[i * k];
+}
+
+void vdni_prior_inputs(const vdni_prior_planes *out, const float *p, int64_t pixels,
+                       const vdni_config *config, int32_t threads)
+{
+    prior_task t = { .out = out, .config = config, .p = p, .pixels = pixels };
+    vdni_parallel_for(threads, task_count(pixels), prior_some, &t);
+}
+
+static void probabilities_some(void *user, int64_t index)
+{
+    const prior_task *t = user;
+    const int32_t k = t->k;
+    for (int64_t i = index * SOME_PIXELS; i < task_end(t, index); i++) {
+        float *s = t->logits + i * k;
         double sum = 0.0, top = s[0];
         if (k == 1) {
             s[0] = (float)(1.0 / (1.0 + exp(-(double)s[0])));
@@ -358,6 +424,14 @@ void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k)
     }
 }
 
+void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k, int32_t threads)
+{
+    prior_task t = { .logits = p, .pixels = pixels, .k = k };
+    vdni_parallel_for(threads, task_count(pixels), probabilities_some, &t);
+}
+
+/* ---- runs ---- */
+
 static vdn_status put(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, const void *from)
 {
     if (id == VDNI_NONE) return VDN_OK;
@@ -367,26 +441,25 @@ static vdn_status put(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, const
 
 vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *prior)
 {
-    const int64_t pixels = s->options.height * s->options.width;
-    float *code = s->host, *skip = code + pixels * s->config.mask_channels;
-    float *foreground = skip + pixels * s->config.mask_channels;
+    const int64_t pixels = pixels_of(s), k = s->config.mask_channels;
+    const vdni_prior_planes planes = { s->host, s->host + pixels * k, s->host + 2 * pixels * k };
 
-    vdni_prior_inputs(code, skip, foreground, prior, pixels, &s->config);
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, code));
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, skip));
-    VDN_CHECK(put(ctx, s, PLAN_GATES, s->foreground, foreground));
+    vdni_prior_inputs(&planes, prior, pixels, &s->config, ctx->threads);
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, planes.code));
+    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, planes.skip));
+    VDN_CHECK(put(ctx, s, PLAN_GATES, s->foreground, planes.foreground));
     return vdni_plan_run(ctx, s->plans[PLAN_GATES], VDNI_RUN_ALL);
 }
 
 vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
 {
-    const int64_t pixels = s->options.height * s->options.width;
+    const int64_t pixels = pixels_of(s);
     const int32_t k = s->config.mask_channels;
     VDN_CHECK(put(ctx, s, PLAN_CONDITION, s->image, image));
     VDN_CHECK(vdni_plan_run(ctx, s->plans[PLAN_CONDITION], VDNI_RUN_ALL));
     VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_CONDITION], s->logits, prior,
                             pixels * k * (int64_t)sizeof *prior));
-    vdni_logits_to_probabilities(prior, pixels, k);
+    vdni_logits_to_probabilities(prior, pixels, k, ctx->threads);
     return vdni_sampler_set_prior(ctx, s, prior);
 }
 
@@ -395,42 +468,102 @@ int64_t vdni_sampler_time(const vdni_sampler *s, int32_t i)
     return s->grid[s->options.steps - i];
 }
 
-static vdn_status start(vdn_ctx *ctx, vdni_sampler *s, vdni_noise_key key)
+/* Row @p index of the run: keys, then coefficients, then times of the whole batch. */
+static void fill_row(vdni_sampler *s, int64_t index, const vdni_noise_key *keys,
+                     const float terms[VDNI_TERMS], int64_t t)
 {
-    int32_t row[VDNI_NOISE_KEY_WORDS];
-    float row_of_terms[VDNI_TERMS];
+    const int64_t batch = s->options.batch;
+    const int is_start = index == 0;
+    unsigned char *row = s->rows + index * row_bytes(s);
+    int32_t *words = (int32_t *)(void *)row;
+    float *coefficients = (float *)(void *)(words + batch * VDNI_NOISE_KEY_WORDS);
+    float *times = coefficients + batch * VDNI_TERMS;
 
-    key.purpose = VDNI_FOR_SAMPLER_START;
-    key.step = (uint32_t)s->options.start;
-    vdni_noise_key_pack(row, &key);
-    vdni_process_start(row_of_terms, s->schedule, s->options.start);
-    float c[4] = { row_of_terms[VDNI_TERM_F], row_of_terms[VDNI_TERM_NOISE], 0.0f, 0.0f };
-    if (s->config.param == VDNI_PARAM_LITERAL) { /* Algorithm 2, line 1: x_T ~ N(0, I) */
+    for (int64_t i = 0; i < batch; i++) {
+        vdni_noise_key key = keys[i];
+        key.purpose = is_start ? VDNI_FOR_SAMPLER_START : VDNI_FOR_SAMPLER_STEP;
+        key.step = (uint32_t)t;
+        vdni_noise_key_pack(words + i * VDNI_NOISE_KEY_WORDS, &key);
+        memcpy(coefficients + i * VDNI_TERMS, terms, VDNI_TERMS * sizeof *terms);
+        times[i] = (float)t;
+    }
+}
+
+/* Everything the steps of a run differ in goes to the device at once. */
+static vdn_status put_rows(vdn_ctx *ctx, vdni_sampler *s, const vdni_noise_key *keys)
+{
+    const int32_t literal = s->config.param == VDNI_PARAM_LITERAL, steps = s->options.steps;
+    float terms[VDNI_TERMS];
+
+    vdni_process_start(terms, s->schedule, s->options.start);
+    float c[VDNI_TERMS] = { terms[VDNI_TERM_F], terms[VDNI_TERM_NOISE], 0.0f, 0.0f };
+    if (literal) { /* Algorithm 2, line 1: x_T ~ N(0, I) */
         c[0] = 0.0f;
         c[1] = 1.0f;
     }
-    VDN_CHECK(put(ctx, s, PLAN_START, s->start_keys, row));
-    VDN_CHECK(put(ctx, s, PLAN_START, s->start_coefficients, c));
+    fill_row(s, 0, keys, c, s->options.start);
+    for (int32_t i = 1; i <= steps; i++) {
+        const int64_t t = s->grid[steps + 1 - i], next = s->grid[steps - i];
+        if (literal)
+            vdni_process_literal(terms, s->schedule, t);
+        else
+            vdni_process_ddim(terms, s->schedule, t, next, s->options.eta);
+        fill_row(s, i, keys, terms, t);
+    }
+    return ctx->backend->put(ctx, ctx->device, s->device_rows, s->rows, rows_bytes(s));
+}
+
+/* Part of row @p index, from @p offset on, to input @p id. */
+static vdn_status copy_row(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, int64_t offset)
+{
+    const vdni_tensor *to = vdni_plan_tensor(s->plans[plan], id);
+    return ctx->backend->copy(ctx, ctx->device, to->data,
+                              (const unsigned char *)s->device_rows + offset,
+                              vdni_tensor_bytes(to));
+}
+
+static vdn_status start(vdn_ctx *ctx, vdni_sampler *s)
+{
+    const int64_t word = s->options.batch * (int64_t)sizeof(float);
+    VDN_CHECK(copy_row(ctx, s, PLAN_START, s->start_keys, 0));
+    VDN_CHECK(
+        copy_row(ctx, s, PLAN_START, s->start_coefficients, VDNI_NOISE_KEY_WORDS * word));
     return vdni_plan_run(ctx, s->plans[PLAN_START], VDNI_RUN_ALL);
 }
 
-static vdn_status step(vdn_ctx *ctx, vdni_sampler *s, vdni_noise_key key, int64_t t, int64_t next)
+/* The operators of a step enqueued as one, recorded when they have run once (libraries load their
+ * code at the first run, which a recording forbids). Where that fails they go on one by one. */
+static vdn_status run_step(vdn_ctx *ctx, vdni_sampler *s)
 {
-    int32_t row[VDNI_NOISE_KEY_WORDS];
-    const float time = (float)t;
-    float c[VDNI_TERMS];
+    const vdni_backend *backend = ctx->backend;
+    vdni_plan *plan = s->plans[PLAN_STEP];
 
-    key.purpose = VDNI_FOR_SAMPLER_STEP;
-    key.step = (uint32_t)t;
-    vdni_noise_key_pack(row, &key);
-    if (s->config.param == VDNI_PARAM_LITERAL)
-        vdni_process_literal(c, s->schedule, t);
-    else
-        vdni_process_ddim(c, s->schedule, t, next, s->options.eta);
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.t, &time));
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->coefficients, c));
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->keys, row));
-    return vdni_plan_run(ctx, s->plans[PLAN_STEP], VDNI_RUN_ALL);
+    if (s->recording) return backend->replay(ctx, ctx->device, s->recording);
+    if (!backend->record_begin || s->step_state != 1) {
+        if (s->step_state == 0) s->step_state = 1;
+        return vdni_plan_run(ctx, plan, VDNI_RUN_ALL);
+    }
+    s->step_state = 2;
+    VDN_CHECK(backend->record_begin(ctx, ctx->device));
+    const vdn_status enqueued = vdni_plan_run(ctx, plan, VDNI_RUN_ALL);
+    const vdn_status ended = backend->record_end(ctx, ctx->device, &s->recording);
+    if (enqueued == VDN_OK && ended == VDN_OK)
+        return backend->replay(ctx, ctx->device, s->recording);
+    if (s->recording) backend->forget(ctx, ctx->device, s->recording);
+    s->recording = NULL;
+    vdni_note(ctx, "a denoising step could not be recorded: %s", ctx->error);
+    vdni_clear_error(ctx);
+    return vdni_plan_run(ctx, plan, VDNI_RUN_ALL);
+}
+
+static vdn_status step(vdn_ctx *ctx, vdni_sampler *s, int64_t index)
+{
+    const int64_t word = s->options.batch * (int64_t)sizeof(float), row = index * row_bytes(s);
+    const int64_t coefficients = row + VDNI_NOISE_KEY_WORDS * word;
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->keys, row));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->coefficients, coefficients));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->in.t, coefficients + VDNI_TERMS * word));
+    return run_step(ctx, s);
 }
 
 /* The literal mode ends with a code in {0, 1} plus error: cut to [0, 1]. */
@@ -444,14 +577,16 @@ static vdn_status read_literal(vdn_ctx *ctx, vdni_sampler *s, float *probability
 }
 
 vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *s, float *probability,
-                            const vdni_noise_key *key)
+                            const vdni_noise_key *keys)
 {
-    const int64_t count = s->options.height * s->options.width * s->config.mask_channels;
+    const int64_t count = pixels_of(s) * s->config.mask_channels;
+    const int32_t steps = s->options.steps;
 
-    VDN_CHECK(start(ctx, s, *key));
-    for (int32_t i = s->options.steps; i > 0; i--) {
-        VDN_CHECK(vdni_report(ctx, 1.0 - (double)i / s->options.steps));
-        VDN_CHECK(step(ctx, s, *key, s->grid[i], s->grid[i - 1]));
+    VDN_CHECK(put_rows(ctx, s, keys));
+    VDN_CHECK(start(ctx, s));
+    for (int32_t i = 1; i <= steps; i++) {
+        VDN_CHECK(vdni_report(ctx, (double)(i - 1) / steps));
+        VDN_CHECK(step(ctx, s, i));
     }
     if (s->config.param == VDNI_PARAM_LITERAL) return read_literal(ctx, s, probability, count);
     return vdni_plan_get(ctx, s->plans[PLAN_STEP], s->probability, probability,

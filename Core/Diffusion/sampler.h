@@ -1,7 +1,9 @@
-/* One image through the whole model: condition pass once, then any number of samples, each a few
- * denoising steps that start at the prior. Design: model.md 1.7, 2.3, 2.5.
+/* A batch of images through the whole model: condition pass once, then any number of samples, each a
+ * few denoising steps that start at the prior. Design: model.md 1.7, 2.3, 2.5.
  *
- * Everything is planned and allocated at creation for one image size; a run allocates nothing. */
+ * Everything is planned and allocated at creation for one image size and batch; a run allocates
+ * nothing. Where the back end can record, a step is enqueued as one recording, and the host waits
+ * for the device at the end of a run only. */
 #ifndef VDNI_SAMPLER_H
 #define VDNI_SAMPLER_H
 
@@ -16,6 +18,7 @@ typedef struct vdni_sampler_options {
     vdni_dtype activation; /* f32 or bf16 */
     int32_t steps, start;  /* S, t0 */
     double eta;            /* 0 DDIM .. 1 ancestral */
+    int64_t batch;         /* images at once, B below; 0 = 1 */
 } vdni_sampler_options;
 
 /* Where the weights are: device memory in the table's layout. */
@@ -25,31 +28,33 @@ typedef struct vdni_sampler_weights {
     const uint64_t *version;
 } vdni_sampler_weights;
 
-/* VDN_ERR_ARGUMENT: a size that is no multiple of M, steps or start out of range. */
+/* VDN_ERR_MEMORY: it does not fit; a smaller batch may.
+ * VDN_ERR_ARGUMENT: a size that is no multiple of M, steps or start out of range. */
 VDN_MUST_USE vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out,
                                             const vdni_config *config,
                                             const vdni_sampler_weights *weights,
                                             const vdni_sampler_options *options);
 void vdni_sampler_free(vdn_ctx *ctx, vdni_sampler *sampler);
 
-/* Bytes that vdni_sampler_create would allocate on the device, without allocating them. */
+/* Bytes that vdni_sampler_create would allocate on the device, without allocating them and without
+ * the operators' workspace. */
 VDN_MUST_USE vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes,
                                               const vdni_config *config,
                                               const vdni_sampler_options *options);
 
-/* The condition pass. @p image (H,W,Cb) normalised; @p prior (H,W,K) probabilities, host memory.
+/* The condition pass. @p image (B,H,W,Cb) normalised; @p prior (B,H,W,K) probabilities, host memory.
  * The prior also becomes the sampler's start until vdni_sampler_set_prior replaces it. */
 VDN_MUST_USE vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *sampler, float *prior,
                                                const float *image);
 
-/* Use @p prior (H,W,K) probabilities instead of the condition net's. */
+/* Use @p prior (B,H,W,K) probabilities instead of the condition net's. */
 VDN_MUST_USE vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *sampler,
                                                const float *prior);
 
-/* One sample of the image last given to vdni_sampler_condition: @p probability (H,W,K).
- * @p key names the noise; its purpose and step are set here. */
+/* One sample of each image last given to vdni_sampler_condition: @p probability (B,H,W,K).
+ * @p keys (B) name the noise; purpose and step are set here. */
 VDN_MUST_USE vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *sampler, float *probability,
-                                         const vdni_noise_key *key);
+                                         const vdni_noise_key *keys);
 
 /* Times of the steps, for a report: t of step i, i = 0 .. steps-1 (first executed first). */
 int64_t vdni_sampler_time(const vdni_sampler *sampler, int32_t i);
@@ -57,10 +62,13 @@ int64_t vdni_sampler_time(const vdni_sampler *sampler, int32_t i);
 /* Prior probabilities -> what the diffusion net is given, on the host. All (pixels, K) but
  * foreground, which is (pixels): f = rho(2p-1) (or p in the literal mode), skip = logit(p) clipped to
  * +-4 (K > 1: log p clipped to +-4), foreground = p (K > 1: 1 - p of class 0). */
-void vdni_prior_inputs(float *code, float *skip, float *foreground, const float *p, int64_t pixels,
-                       const vdni_config *config);
+typedef struct vdni_prior_planes {
+    float *code, *skip, *foreground;
+} vdni_prior_planes;
+void vdni_prior_inputs(const vdni_prior_planes *out, const float *p, int64_t pixels,
+                       const vdni_config *config, int32_t threads);
 
 /* Logits (pixels, K) -> probabilities in place: sigmoid for K = 1, softmax otherwise. */
-void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k);
+void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k, int32_t threads);
 
 #endif

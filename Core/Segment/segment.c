@@ -8,18 +8,24 @@
 
 #include <string.h>
 
-/* Everything needed for slices of one size, kept between calls. */
+enum { MAX_ROWS = 32, WORKSPACE_BYTES = 256 << 20 };
+
+/* Everything needed for slices of one size, kept between calls. The sampler's batch has rows: one
+ * for each slice of a group, or several that draw different samples of it. */
 typedef struct {
     int64_t serial; /* of the model */
     vdni_sampler_options options;
+    int64_t asked_rows;    /* before they were made fewer */
     vdni_parameters table; /* borrowed blocks */
     float *weights;        /* device memory; the model's own on the host */
     int32_t owns_weights;
     uint64_t version;
     vdni_sampler *sampler;
-    vdni_ensemble ensemble;
-    float *raw;                                         /* normalised, before padding */
-    float *image, *prior, *sample, *mean, *information; /* padded */
+    vdni_ensemble *ensembles;     /* (rows) */
+    vdni_noise_key *keys;         /* (rows) */
+    float *raw;                   /* one slice, normalised, before padding */
+    float *image, *prior, *sample; /* (rows, padded) */
+    float *mean, *information;     /* one slice, padded */
 } engine;
 
 static void engine_free(vdn_ctx *ctx, void *kept)
@@ -27,7 +33,10 @@ static void engine_free(vdn_ctx *ctx, void *kept)
     engine *e = kept;
     if (!e) return;
     vdni_sampler_free(ctx, e->sampler);
-    vdni_ensemble_free(ctx, &e->ensemble);
+    for (int64_t i = 0; e->ensembles && i < e->options.batch; i++)
+        vdni_ensemble_free(ctx, &e->ensembles[i]);
+    vdni_free(ctx, e->ensembles);
+    vdni_free(ctx, e->keys);
     if (e->owns_weights) ctx->backend->release(ctx, ctx->device, e->weights);
     vdni_free(ctx, e->raw);
     vdni_free(ctx, e->image);
@@ -51,12 +60,27 @@ static vdn_status put_weights(vdn_ctx *ctx, engine *e, const vdn_model *model)
     return ctx->backend->put(ctx, ctx->device, e->weights, model->values, bytes);
 }
 
+static vdn_status allocate_planes(vdn_ctx *ctx, engine *e, const vdni_config *config)
+{
+    const int64_t pixels = e->options.height * e->options.width, rows = e->options.batch;
+    const int64_t k = config->mask_channels;
+    VDN_CHECK(VDNI_NEW(ctx, e->ensembles, rows));
+    for (int64_t i = 0; i < rows; i++)
+        VDN_CHECK(vdni_ensemble_create(ctx, &e->ensembles[i], pixels, (int32_t)k));
+    VDN_CHECK(VDNI_NEW(ctx, e->keys, rows));
+    VDN_CHECK(VDNI_NEW(ctx, e->raw, pixels * config->image_channels));
+    VDN_CHECK(VDNI_NEW(ctx, e->image, rows * pixels * config->image_channels));
+    VDN_CHECK(VDNI_NEW(ctx, e->prior, rows * pixels * k));
+    VDN_CHECK(VDNI_NEW(ctx, e->sample, rows * pixels * k));
+    VDN_CHECK(VDNI_NEW(ctx, e->mean, pixels * k));
+    return VDNI_NEW(ctx, e->information, pixels);
+}
+
 static vdn_status engine_create(vdn_ctx *ctx, engine **out, const vdn_model *model,
                                 const vdni_sampler_options *options)
 {
     vdn_status status = VDN_OK;
     engine *e = NULL;
-    const int64_t pixels = options->height * options->width, k = model->config.mask_channels;
 
     *out = NULL;
     VDN_TRY(VDNI_NEW(ctx, e, 1));
@@ -65,17 +89,28 @@ static vdn_status engine_create(vdn_ctx *ctx, engine **out, const vdn_model *mod
     VDN_TRY(put_weights(ctx, e, model));
     const vdni_sampler_weights weights = { &e->table, e->weights, &e->version };
     VDN_TRY(vdni_sampler_create(ctx, &e->sampler, &model->config, &weights, options));
-    VDN_TRY(vdni_ensemble_create(ctx, &e->ensemble, pixels, (int32_t)k));
-    VDN_TRY(VDNI_NEW(ctx, e->raw, pixels * model->config.image_channels));
-    VDN_TRY(VDNI_NEW(ctx, e->image, pixels * model->config.image_channels));
-    VDN_TRY(VDNI_NEW(ctx, e->prior, pixels * k));
-    VDN_TRY(VDNI_NEW(ctx, e->sample, pixels * k));
-    VDN_TRY(VDNI_NEW(ctx, e->mean, pixels * k));
-    VDN_TRY(VDNI_NEW(ctx, e->information, pixels));
+    VDN_TRY(allocate_planes(ctx, e, &model->config));
     *out = e;
     e = NULL;
 done:
     engine_free(ctx, e);
+    return status;
+}
+
+/* A batch that does not fit is halved until it does. */
+static vdn_status engine_create_fitting(vdn_ctx *ctx, engine **out, const vdn_model *model,
+                                        const vdni_sampler_options *wanted)
+{
+    vdni_sampler_options options = *wanted;
+    vdn_status status = engine_create(ctx, out, model, &options);
+    while (status == VDN_ERR_MEMORY && options.batch > 1) {
+        vdni_note(ctx, "%lld slices at once do not fit (%s): trying %lld",
+                  (long long)options.batch, ctx->error, (long long)(options.batch / 2));
+        options.batch /= 2;
+        vdni_clear_error(ctx);
+        status = engine_create(ctx, out, model, &options);
+    }
+    if (status == VDN_OK) (*out)->asked_rows = wanted->batch;
     return status;
 }
 
@@ -85,19 +120,72 @@ static int same_options(const vdni_sampler_options *a, const vdni_sampler_option
            a->steps == b->steps && a->start == b->start && a->eta == b->eta;
 }
 
+/* A batch somewhat larger than asked runs with rows that nobody reads. */
+static int serves(const engine *e, const vdn_model *model, const vdni_sampler_options *wanted)
+{
+    return e && e->serial == model->serial && same_options(&e->options, wanted) &&
+           (e->asked_rows == wanted->batch ||
+            (e->options.batch >= wanted->batch && e->options.batch < 2 * wanted->batch));
+}
+
 static vdn_status get_engine(vdn_ctx *ctx, engine **out, const vdn_model *model,
                              const vdni_sampler_options *options)
 {
     engine *e = ctx->kept;
     *out = e;
-    if (e && e->serial == model->serial && same_options(&e->options, options)) return VDN_OK;
+    if (serves(e, model, options)) return VDN_OK;
     if (e) ctx->kept_free(ctx, e);
     ctx->kept = NULL;
-    VDN_CHECK(engine_create(ctx, &e, model, options));
+    VDN_CHECK(engine_create_fitting(ctx, &e, model, options));
     ctx->kept = e;
     ctx->kept_free = engine_free;
     *out = e;
     return VDN_OK;
+}
+
+static int32_t sample_count(const vdn_model *model, const vdn_segment_options *o)
+{
+    if (o->prior_only) return 1;
+    return o->samples > 0 ? o->samples : model->config.samples;
+}
+
+/* Rows that fit into what the device may still give out. */
+static vdn_status fitting_rows(vdn_ctx *ctx, int64_t *rows, const vdn_model *model,
+                               const vdni_sampler_options *options, const vdni_device_info *info)
+{
+    vdni_sampler_options some = *options;
+    int64_t one = 0, two = 0;
+    const int64_t weights = model->parameters.total_floats * (int64_t)sizeof(float);
+    const int64_t room = info->limit_bytes - info->now_bytes - weights - WORKSPACE_BYTES;
+
+    some.batch = 1;
+    VDN_CHECK(vdni_sampler_estimate(ctx, &one, &model->config, &some));
+    some.batch = 2;
+    VDN_CHECK(vdni_sampler_estimate(ctx, &two, &model->config, &some));
+    const int64_t most = two > one ? (room - one) / (two - one) + 1 : *rows;
+    if (*rows > most) *rows = most;
+    if (*rows < 1) *rows = 1;
+    return VDN_OK;
+}
+
+/* One on the CPU, where more gain nothing; on a device every slice and sample, up to what it holds. */
+static vdn_status choose_rows(vdn_ctx *ctx, vdni_sampler_options *options, const vdn_slices *slices,
+                              const vdn_model *model, const vdn_segment_options *o)
+{
+    const int64_t work = slices->count * sample_count(model, o);
+    vdni_device_info info;
+
+    options->batch = o->batch > 0 ? o->batch : ctx->backend->shares_host_memory ? 1 : MAX_ROWS;
+    if (options->batch > work) options->batch = work;
+    ctx->backend->describe(ctx->device, &info);
+    if (o->batch > 0 || info.limit_bytes == 0) return VDN_OK;
+    return fitting_rows(ctx, &options->batch, model, options, &info);
+}
+
+/* The 16-bit type of the device. */
+static vdni_dtype half_type(const vdni_device_info *info)
+{
+    return info->f16_is_fast && !info->bf16_is_fast ? VDNI_F16 : VDNI_BF16;
 }
 
 /* What the caller left at 0 comes from the model. */
@@ -107,11 +195,12 @@ static vdni_sampler_options sampler_options(const vdn_ctx *ctx, const vdn_slices
     const int64_t m = model->config.pad_multiple;
     vdni_device_info info;
     ctx->backend->describe(ctx->device, &info);
-    const int bf16 = o->precision == 2 || (o->precision == 0 && info.bf16_is_fast);
+    const int half = o->precision == 2 ||
+                     (o->precision == 0 && (info.bf16_is_fast || info.f16_is_fast));
     return (vdni_sampler_options){
         .height = (slices->height + m - 1) / m * m,
         .width = (slices->width + m - 1) / m * m,
-        .activation = bf16 ? VDNI_BF16 : VDNI_F32,
+        .activation = half ? half_type(&info) : VDNI_F32,
         .steps = o->steps > 0 ? o->steps : model->config.sample_steps,
         .start = o->start > 0 ? o->start : model->config.sample_start,
         .eta = o->eta,
@@ -135,50 +224,111 @@ static void crop_out(float *out, const float *padded, int64_t padded_width,
         }
 }
 
-static vdn_status sample_all(vdn_ctx *ctx, engine *e, const vdni_noise_key *key, int32_t samples,
-                             const double span[2])
+/* Slices that run together: row r belongs to slice r / copies and draws its sample r % copies of a
+ * round. Rows behind the last slice repeat it; nobody reads them. */
+typedef struct {
+    engine *e;
+    const vdn_slices *slices;
+    const vdn_model *model;
+    const vdn_segment_options *o;
+    int64_t first, count; /* slices of the group */
+    int64_t copies;
+    int32_t samples;
+    double begin, end; /* of the call's progress */
+} group;
+
+static int64_t slice_of_row(const group *g, int64_t row)
 {
-    const double share = (span[1] - span[0]) / samples;
-    vdni_ensemble_clear(&e->ensemble);
-    for (int32_t i = 0; i < samples; i++) {
-        vdni_noise_key one = *key;
-        one.sample = (uint32_t)i;
-        ctx->progress_floor = span[0] + share * i;
-        ctx->progress_scale = share;
-        VDN_CHECK(vdni_sampler_run(ctx, e->sampler, e->sample, &one));
-        vdni_ensemble_add(&e->ensemble, e->sample);
+    const int64_t i = row / g->copies;
+    return g->first + (i < g->count ? i : g->count - 1);
+}
+
+static vdn_status load(vdn_ctx *ctx, const group *g)
+{
+    engine *e = g->e;
+    const vdn_slices *slices = g->slices;
+    const int64_t size[3] = { slices->height, slices->width, slices->image_channels };
+    const int64_t padded[2] = { e->options.height, e->options.width };
+    const int64_t plane = padded[0] * padded[1] * size[2], values = size[0] * size[1] * size[2];
+    for (int64_t row = 0; row < e->options.batch; row++) {
+        const int64_t index = slice_of_row(g, row);
+        float *image = e->image + row * plane;
+        if (row > 0 && index == slice_of_row(g, row - 1)) {
+            memcpy(image, image - plane, (size_t)plane * sizeof *image);
+            continue;
+        }
+        VDN_CHECK(vdni_normalize_slice(ctx, e->raw, slices->pixels + index * values, size,
+                                       slices->modality, slices->first_index + index));
+        vdni_pad_plane(image, padded, e->raw, size);
     }
-    const vdni_ensemble_maps maps = { .mean = e->mean, .information = e->information };
-    vdni_ensemble_get(&maps, &e->ensemble);
     return VDN_OK;
 }
 
-static vdn_status segment_one(vdn_ctx *ctx, engine *e, const vdn_slices *slices,
-                              const vdn_model *model, const vdn_segment_options *o, int64_t index)
+static void name_noise(const group *g, int64_t first_sample)
 {
-    const int64_t size[3] = { slices->height, slices->width, slices->image_channels };
-    const int64_t padded[2] = { e->options.height, e->options.width };
-    const int64_t values = size[0] * size[1] * size[2];
-    const int64_t number = slices->first_index + index;
-    const double span[2] = { (double)index / (double)slices->count,
-                             (double)(index + 1) / (double)slices->count };
-    const vdni_noise_key key = { .seed = o->seed,
-                                 .case_key = slices->case_key,
-                                 .slice = (uint32_t)number };
+    for (int64_t row = 0; row < g->e->options.batch; row++)
+        g->e->keys[row] = (vdni_noise_key){
+            .seed = g->o->seed,
+            .case_key = g->slices->case_key,
+            .slice = (uint32_t)(g->slices->first_index + slice_of_row(g, row)),
+            .sample = (uint32_t)(first_sample + row % g->copies),
+        };
+}
 
-    vdni_ctx_stage(ctx, span[0], span[1], "slice %lld", (long long)number + 1);
-    VDN_CHECK(vdni_report(ctx, 0.0));
-    VDN_CHECK(vdni_normalize_slice(ctx, e->raw, slices->pixels + index * values, size,
-                                   slices->modality, number));
-    vdni_pad_plane(e->image, padded, e->raw, size);
-    VDN_CHECK(vdni_sampler_condition(ctx, e->sampler, e->prior, e->image));
-    if (o->prior_only) {
-        memcpy(e->mean, e->prior,
-               (size_t)(padded[0] * padded[1] * model->config.mask_channels) * sizeof *e->mean);
-        memset(e->information, 0, (size_t)(padded[0] * padded[1]) * sizeof *e->information);
-        return VDN_OK;
+/* Rounds of `copies` samples of every slice. */
+static vdn_status sample_all(vdn_ctx *ctx, const group *g)
+{
+    engine *e = g->e;
+    const int64_t plane = e->ensembles->pixels * e->ensembles->channels;
+    const double share = (g->end - g->begin) / g->samples;
+
+    for (int64_t i = 0; i < g->count; i++) vdni_ensemble_clear(&e->ensembles[i]);
+    for (int64_t first = 0; first < g->samples; first += g->copies) {
+        const int64_t left = g->samples - first, drawn = left < g->copies ? left : g->copies;
+        ctx->progress_floor = g->begin + share * (double)first;
+        ctx->progress_scale = share * (double)drawn;
+        name_noise(g, first);
+        VDN_CHECK(vdni_sampler_run(ctx, e->sampler, e->sample, e->keys));
+        for (int64_t i = 0; i < g->count; i++)
+            for (int64_t j = 0; j < drawn; j++)
+                vdni_ensemble_add(&e->ensembles[i], e->sample + (i * g->copies + j) * plane);
     }
-    return sample_all(ctx, e, &key, o->samples > 0 ? o->samples : model->config.samples, span);
+    return VDN_OK;
+}
+
+/* Slice @p i of the group into the caller's arrays. */
+static void give(const group *g, float *probability, float *uncertainty, int64_t i)
+{
+    engine *e = g->e;
+    const vdn_slices *slices = g->slices;
+    const int64_t pixels = slices->height * slices->width, width = e->options.width;
+    const int64_t plane = e->ensembles->pixels * e->ensembles->channels;
+    const vdni_ensemble_maps maps = { .mean = e->mean, .information = e->information };
+
+    if (g->o->prior_only) {
+        memcpy(e->mean, e->prior + i * g->copies * plane, (size_t)plane * sizeof *e->mean);
+        memset(e->information, 0, (size_t)e->ensembles->pixels * sizeof *e->information);
+    } else {
+        vdni_ensemble_get(&maps, &e->ensembles[i]);
+    }
+    crop_out(probability + (g->first + i) * pixels * g->model->domain.classes, e->mean, width,
+             slices, g->model->config.mask_channels);
+    for (int64_t y = 0; uncertainty && y < slices->height; y++)
+        memcpy(uncertainty + ((g->first + i) * slices->height + y) * slices->width,
+               e->information + y * width, (size_t)slices->width * sizeof *uncertainty);
+}
+
+static vdn_status segment_group(vdn_ctx *ctx, const group *g)
+{
+    const long long number = (long long)(g->slices->first_index + g->first) + 1;
+    if (g->count > 1)
+        vdni_ctx_stage(ctx, g->begin, g->end, "slices %lld to %lld", number, number + g->count - 1);
+    else
+        vdni_ctx_stage(ctx, g->begin, g->end, "slice %lld", number);
+    VDN_CHECK(vdni_report(ctx, 0.0));
+    VDN_CHECK(load(ctx, g));
+    VDN_CHECK(vdni_sampler_condition(ctx, g->e->sampler, g->e->prior, g->e->image));
+    return g->o->prior_only ? VDN_OK : sample_all(ctx, g);
 }
 
 static vdn_status check(vdn_ctx *ctx, const vdn_slices *s, const vdn_model *model,
@@ -200,6 +350,8 @@ static vdn_status check(vdn_ctx *ctx, const vdn_slices *s, const vdn_model *mode
                          "samples %d, steps %d, start %d, precision %d: none is negative, samples "
                          "is at most 65535 and precision at most 2",
                          o->samples, o->steps, o->start, o->precision);
+    if (o->batch < 0 || o->batch > 65535)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "batch %d, needed 0 to 65535", o->batch);
     return VDN_OK;
 }
 
@@ -207,19 +359,23 @@ vdn_status vdni_segment(vdn_ctx *ctx, float *probability, float *uncertainty,
                         const vdn_slices *slices, const vdn_model *model,
                         const vdn_segment_options *options)
 {
-    engine *e = NULL;
-    const int64_t pixels = slices->height * slices->width;
+    group g = { .slices = slices, .model = model, .o = options };
 
     VDN_CHECK(check(ctx, slices, model, options));
-    const vdni_sampler_options wanted = sampler_options(ctx, slices, model, options);
-    VDN_CHECK(get_engine(ctx, &e, model, &wanted));
-    for (int64_t i = 0; i < slices->count; i++) {
-        VDN_CHECK(segment_one(ctx, e, slices, model, options, i));
-        crop_out(probability + i * pixels * model->domain.classes, e->mean, wanted.width, slices,
-                 model->config.mask_channels);
-        for (int64_t y = 0; uncertainty && y < slices->height; y++)
-            memcpy(uncertainty + (i * slices->height + y) * slices->width,
-                   e->information + y * wanted.width, (size_t)slices->width * sizeof *uncertainty);
+    vdni_sampler_options wanted = sampler_options(ctx, slices, model, options);
+    VDN_CHECK(choose_rows(ctx, &wanted, slices, model, options));
+    VDN_CHECK(get_engine(ctx, &g.e, model, &wanted));
+    const int64_t rows = g.e->options.batch, least = rows < slices->count ? rows : slices->count;
+    g.samples = sample_count(model, options);
+    g.copies = rows / least < g.samples ? rows / least : g.samples;
+    for (int64_t i = 0; i < slices->count; i += g.count) {
+        const int64_t left = slices->count - i, most = rows / g.copies;
+        g.first = i;
+        g.count = left < most ? left : most;
+        g.begin = (double)i / (double)slices->count;
+        g.end = (double)(i + g.count) / (double)slices->count;
+        VDN_CHECK(segment_group(ctx, &g));
+        for (int64_t k = 0; k < g.count; k++) give(&g, probability, uncertainty, k);
     }
     ctx->progress_floor = 0.0;
     ctx->progress_scale = 1.0;

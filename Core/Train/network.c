@@ -347,7 +347,7 @@ vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *n, float *prior, v
     VDN_CHECK(put(ctx, n, CONDITION, n->c.weights, weights));
     VDN_CHECK(vdni_plan_run(ctx, n->plans[CONDITION], part));
     VDN_CHECK(vdni_plan_get(ctx, n->plans[CONDITION], n->c.logits, prior, bytes));
-    vdni_logits_to_probabilities(prior, pixels, n->config.mask_channels);
+    vdni_logits_to_probabilities(prior, pixels, n->config.mask_channels, ctx->threads);
     return read_terms(ctx, n, CONDITION, n->c.terms, terms);
 }
 
@@ -387,7 +387,8 @@ static vdn_status put_prior(vdn_ctx *ctx, vdni_network *n, const float *prior,
     float *code = n->host, *skip = code + pixels * k, *clean = skip + pixels * k;
     float *foreground = clean + pixels * k;
 
-    vdni_prior_inputs(code, skip, foreground, prior, pixels, &n->config);
+    const vdni_prior_planes planes = { code, skip, foreground };
+    vdni_prior_inputs(&planes, prior, pixels, &n->config, ctx->threads);
     encode_target(clean, target, pixels, &n->config);
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.prior, code));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.skip, skip));

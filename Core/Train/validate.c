@@ -40,7 +40,7 @@ static vdn_status prepare(vdn_ctx *ctx, validation *v)
     const vdni_sampler_weights weights = { &t->model->parameters, t->blocks.average,
                                            &t->blocks.average_version };
     const vdni_sampler_options options = { list->height, list->width, t->activation, 1,
-                                           config->sample_start, 0.0 };
+                                           config->sample_start, 0.0, 1 };
 
     VDN_CHECK(VDNI_NEW(ctx, v->raw, pixels * config->image_channels));
     VDN_CHECK(VDNI_NEW(ctx, v->image, pixels * config->image_channels));

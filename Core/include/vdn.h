@@ -168,7 +168,8 @@ typedef struct {
     float eta;        /* DDIM eta: 0 deterministic, 1 ancestral; default 0 */
     uint64_t seed;    /* default 35 */
     int32_t prior_only; /* non-zero: return the condition U-Net's prior, no sampling */
-    int32_t precision;  /* 0 = best for the device, 1 = f32, 2 = bf16 */
+    int32_t precision;  /* 0 = best for the device, 1 = f32, 2 = 16 bit: bf16, or f16 without it */
+    int32_t batch;      /* slices x samples computed at once; 0 = one on the CPU, what fits on a GPU */
 } vdn_segment_options;
 
 VDN_API void vdn_segment_options_init(vdn_segment_options *options);

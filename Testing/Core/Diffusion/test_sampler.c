@@ -15,7 +15,7 @@ typedef struct {
     float image[2 * PIXELS], prior[3 * PIXELS], p[3 * PIXELS];
 } world;
 
-static const vdni_sampler_options ddim = { H, W, VDNI_F32, 4, 500, 0.0 };
+static const vdni_sampler_options ddim = { H, W, VDNI_F32, 4, 500, 0.0, 1 };
 
 static void open_world(world *v, int32_t threads, uint32_t flags, int32_t k)
 {
@@ -244,7 +244,7 @@ static vdn_status spy_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, 
 static void eta_one_with_every_step_is_ddpm(void)
 {
     world v;
-    const vdni_sampler_options o = { H, W, VDNI_F32, 25, 25, 1.0 };
+    const vdni_sampler_options o = { H, W, VDNI_F32, 25, 25, 1.0, 1 };
     open_world(&v, 1, VDNI_PREPARE_PLAIN, 1);
     scramble(&v);
     v.model->config.time_steps = 25;
@@ -268,7 +268,7 @@ static void eta_one_with_every_step_is_ddpm(void)
 static void steps_follow_the_grid(void)
 {
     world v;
-    const vdni_sampler_options o = { H, W, VDNI_F32, 3, 500, 0.0 };
+    const vdni_sampler_options o = { H, W, VDNI_F32, 3, 500, 0.0, 1 };
     open_world(&v, 1, VDNI_PREPARE_PLAIN, 1);
     make(&v, &o);
     EXPECT(vdni_sampler_time(v.s, 0) == 500 && vdni_sampler_time(v.s, 1) == 333 &&
@@ -295,7 +295,7 @@ static void the_estimate_is_what_creation_takes(void)
     static const char *const names[2] = { "unit", "tiny" };
     for (int i = 0; i < 4; i++) {
         world v;
-        vdni_sampler_options o = { 32, 48, i / 2 ? VDNI_BF16 : VDNI_F32, 4, 500, 0.5 };
+        vdni_sampler_options o = { 32, 48, i / 2 ? VDNI_BF16 : VDNI_F32, 4, 500, 0.5, 1 };
         vdni_config config;
         vdni_domain domain;
         int64_t estimate = 0;
@@ -325,14 +325,14 @@ static void impossible_options_are_refused(void)
         vdni_sampler_options o;
         const char *word;
     } cases[] = {
-        { { 15, 12, VDNI_F32, 4, 500, 0.0 }, "15 x 12" },
-        { { 16, 0, VDNI_F32, 4, 500, 0.0 }, "16 x 0" },
-        { { 16, 12, VDNI_F32, 0, 500, 0.0 }, "0 steps" },
-        { { 16, 12, VDNI_F32, 501, 500, 0.0 }, "501 steps" },
-        { { 16, 12, VDNI_F32, 4, 1001, 0.0 }, "1001" },
-        { { 16, 12, VDNI_F32, 4, 0, 0.0 }, "t = 0" },
-        { { 16, 12, VDNI_F32, 4, 500, 1.5 }, "1.5" },
-        { { 16, 12, VDNI_F32, 4, 500, NAN }, "nan" },
+        { { 15, 12, VDNI_F32, 4, 500, 0.0, 1 }, "15 x 12" },
+        { { 16, 0, VDNI_F32, 4, 500, 0.0, 1 }, "16 x 0" },
+        { { 16, 12, VDNI_F32, 0, 500, 0.0, 1 }, "0 steps" },
+        { { 16, 12, VDNI_F32, 501, 500, 0.0, 1 }, "501 steps" },
+        { { 16, 12, VDNI_F32, 4, 1001, 0.0, 1 }, "1001" },
+        { { 16, 12, VDNI_F32, 4, 0, 0.0, 1 }, "t = 0" },
+        { { 16, 12, VDNI_F32, 4, 500, 1.5, 1 }, "1.5" },
+        { { 16, 12, VDNI_F32, 4, 500, NAN, 1 }, "nan" },
     };
     world v;
     open_world(&v, 1, VDNI_PREPARE_PLAIN, 1);
@@ -385,11 +385,11 @@ static void probabilities_of_logits(void)
 {
     float one[5] = { 0.0f, 100.0f, -100.0f, 2.0f, -2.0f };
     float three[6] = { 1000.0f, 1000.0f, -1000.0f, 1.0f, 2.0f, 3.0f };
-    vdni_logits_to_probabilities(one, 5, 1);
+    vdni_logits_to_probabilities(one, 5, 1, 2);
     EXPECT(one[0] == 0.5f && one[1] == 1.0f && one[2] < 1e-40f);
     EXPECT_LE(fabs(one[3] - 1.0 / (1.0 + exp(-2.0))), 1e-7);
     EXPECT_LE(fabs(one[3] + one[4] - 1.0), 1e-7);
-    vdni_logits_to_probabilities(three, 2, 3);
+    vdni_logits_to_probabilities(three, 2, 3, 2);
     EXPECT(three[0] == 0.5f && three[1] == 0.5f && three[2] == 0.0f);
     EXPECT_LE(fabs(three[3] - exp(1.0) / (exp(1.0) + exp(2.0) + exp(3.0))), 1e-7);
     EXPECT_LE(fabs(three[3] + three[4] + three[5] - 1.0), 1e-6);
@@ -399,8 +399,9 @@ static void inputs_of_a_prior(void)
 {
     const float p[4] = { 0.0f, 0.25f, 1.0f, 0.9999f };
     float code[4], skip[4], foreground[4];
+    const vdni_prior_planes planes = { code, skip, foreground };
     vdni_config config = { .mask_channels = 1, .signal_scale = 0.3 };
-    vdni_prior_inputs(code, skip, foreground, p, 4, &config);
+    vdni_prior_inputs(&planes, p, 4, &config, 2);
     for (int i = 0; i < 4; i++) {
         const double logit = log(p[i]) - log1p(-(double)p[i]);
         EXPECT_LE(fabs(code[i] - 0.3 * (2.0 * p[i] - 1.0)), 1e-7);
@@ -408,11 +409,11 @@ static void inputs_of_a_prior(void)
         EXPECT(foreground[i] == p[i]);
     }
     config.param = VDNI_PARAM_LITERAL;
-    vdni_prior_inputs(code, skip, foreground, p, 4, &config);
+    vdni_prior_inputs(&planes, p, 4, &config, 2);
     EXPECT(memcmp(code, p, sizeof p) == 0);
     config.param = VDNI_PARAM_X0;
     config.mask_channels = 2;
-    vdni_prior_inputs(code, skip, foreground, p, 2, &config);
+    vdni_prior_inputs(&planes, p, 2, &config, 2);
     EXPECT(foreground[0] == 1.0f && foreground[1] == 0.0f);
     EXPECT(skip[0] == -4.0f && skip[2] == 0.0f);
     EXPECT_LE(fabs(skip[1] - log(0.25)), 1e-6);

@@ -106,6 +106,34 @@ static void a_slice_depends_on_itself_only(void)
     }
 }
 
+/* Neither on how many rows run together: groups with a tail, several samples of a slice at once, rows
+ * that nobody reads. */
+static void the_batch_changes_no_bit_on_the_cpu(void)
+{
+    world one, prior;
+    open_world(&one, 1, 0, 1);
+    one.options.samples = 3;
+    segment(&one);
+    open_world(&prior, 1, 0, 1);
+    prior.options.prior_only = 1;
+    segment(&prior);
+    for (int32_t batch = 2; batch <= 11; batch++) {
+        world many;
+        open_world(&many, 1, 0, 1);
+        many.options.samples = 3;
+        many.options.batch = batch;
+        segment(&many);
+        EXPECT(memcmp(many.p, one.p, 2 * N * PIXELS * sizeof(float)) == 0);
+        EXPECT(memcmp(many.u, one.u, N * PIXELS * sizeof(float)) == 0);
+        many.options.prior_only = 1; /* on the kept plans */
+        segment(&many);
+        EXPECT(memcmp(many.p, prior.p, 2 * N * PIXELS * sizeof(float)) == 0);
+        close_world(&many);
+    }
+    close_world(&one);
+    close_world(&prior);
+}
+
 static void seed_case_and_index_make_the_noise_differ(void)
 {
     float before[2 * N * PIXELS];
@@ -431,6 +459,7 @@ int main(void)
 {
     RUN(probabilities_sum_to_one_and_uncertainty_is_not_negative);
     RUN(a_slice_depends_on_itself_only);
+    RUN(the_batch_changes_no_bit_on_the_cpu);
     RUN(seed_case_and_index_make_the_noise_differ);
     RUN(an_ensemble_is_the_mean_of_its_samples);
     RUN(slices_are_normalised_by_modality);
