@@ -1,5 +1,6 @@
 /* The public functions of vdn.h: clear the last reason, check, one call down. The only place that
  * sees every layer and chooses a back end. */
+#include "Api/cuda_library.h"
 #include "Base/memory.h"
 #include "Base/parallel.h"
 #include "Eval/overlap.h"
@@ -30,24 +31,51 @@ static int is_cuda(const char *name)
     return name[4] == ':' && digits >= 1 && digits <= 3 && name[5 + digits] == '\0';
 }
 
-static vdn_status check_device_name(vdn_ctx *ctx, const char *name)
+static vdn_status open_on(vdn_ctx *ctx, const vdni_backend *backend, int32_t index)
 {
-    if (!name || strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0) return VDN_OK;
-    if (is_cuda(name))
-        return vdni_fail(ctx, VDN_ERR_DEVICE, "device %s: this build has no CUDA back end", name);
-    return vdni_fail(ctx, VDN_ERR_ARGUMENT, "device \"%s\": there are auto, cpu, cuda, cuda:N",
-                     name);
+    vdni_device_info info;
+    ctx->backend = backend;
+    VDN_CHECK(backend->open(ctx, &ctx->device, index, ctx->threads, VDNI_PREPARE_VERIFY));
+    backend->describe(ctx->device, &info);
+    (void)snprintf(ctx->device_name, sizeof ctx->device_name, "%s", info.name);
+    return VDN_OK;
+}
+
+static vdn_status open_cuda(vdn_ctx *ctx, const char *library, int32_t index)
+{
+    const vdni_backend *backend = NULL;
+    VDN_CHECK(vdni_cuda_library_open(ctx, &backend, library));
+    return open_on(ctx, backend, index);
 }
 
 static vdn_status open_device(vdn_ctx *ctx, const vdn_ctx_options *options)
 {
-    vdni_device_info info;
-    VDN_CHECK(check_device_name(ctx, options->device));
-    ctx->backend = vdni_cpu_backend();
-    VDN_CHECK(ctx->backend->open(ctx, &ctx->device, 0, ctx->threads, VDNI_PREPARE_VERIFY));
-    ctx->backend->describe(ctx->device, &info);
-    (void)snprintf(ctx->device_name, sizeof ctx->device_name, "%s", info.name);
-    return VDN_OK;
+    const char *name = options->device ? options->device : "auto";
+    const int any = strcmp(name, "auto") == 0;
+
+    if (strcmp(name, "cpu") == 0) return open_on(ctx, vdni_cpu_backend(), 0);
+    if (!any && !is_cuda(name))
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "device \"%s\": there are auto, cpu, cuda, cuda:N",
+                         name);
+    const int32_t index = !any && name[4] == ':' ? (int32_t)strtol(name + 5, NULL, 10) : 0;
+    const vdn_status status = open_cuda(ctx, options->cuda_library, index);
+    if (status == VDN_OK || !any) return status;
+    vdni_note(ctx, "cuda: %s; running on the CPU", ctx->error);
+    vdni_clear_error(ctx);
+    return open_on(ctx, vdni_cpu_backend(), 0);
+}
+
+static vdn_status set_up(vdn_ctx *ctx, const vdn_ctx_options *options)
+{
+    if (options->threads < 0 || options->max_memory_bytes < 0)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%d threads, %lld bytes: neither is negative",
+                         (int)options->threads, (long long)options->max_memory_bytes);
+    ctx->threads = options->threads > 0 ? options->threads : vdni_processor_count();
+    ctx->max_memory_bytes = options->max_memory_bytes;
+    ctx->progress = options->progress;
+    ctx->log = options->log;
+    ctx->user = options->user;
+    return open_device(ctx, options);
 }
 
 vdn_status vdn_ctx_create(vdn_ctx **out, const vdn_ctx_options *options)
@@ -57,16 +85,13 @@ vdn_status vdn_ctx_create(vdn_ctx **out, const vdn_ctx_options *options)
     if (!out) return VDN_ERR_ARGUMENT;
     *out = NULL;
     if (!options) options = &defaults;
-    if (options->threads < 0 || options->max_memory_bytes < 0) return VDN_ERR_ARGUMENT;
+    const int tell = options->why && options->why_bytes > 0;
+    if (tell) (void)snprintf(options->why, options->why_bytes, "no memory for a context");
     vdn_ctx *ctx = malloc(sizeof *ctx); /* The counted allocator begins to exist with it. */
     if (!ctx) return VDN_ERR_MEMORY;
     vdni_ctx_init(ctx);
-    ctx->threads = options->threads > 0 ? options->threads : vdni_processor_count();
-    ctx->max_memory_bytes = options->max_memory_bytes;
-    ctx->progress = options->progress;
-    ctx->log = options->log;
-    ctx->user = options->user;
-    const vdn_status status = open_device(ctx, options);
+    const vdn_status status = set_up(ctx, options);
+    if (tell) (void)snprintf(options->why, options->why_bytes, "%s", ctx->error);
     if (status != VDN_OK) {
         vdn_ctx_free(ctx);
         return status;

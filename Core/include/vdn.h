@@ -73,21 +73,31 @@ typedef void (*vdn_log)(void *user, const char *line);
 
 typedef struct {
     int32_t threads;         /* 0 = every processor this process may use */
-    int64_t max_memory_bytes; /* 0 = no limit; a plan above it is refused before allocation */
-    const char *device;      /* NULL or "auto", "cpu", "cuda", "cuda:N" */
+    int64_t max_memory_bytes; /* of the host's memory, and of the device's if it has its own; a plan
+                                 above it is refused before allocation. 0 = no limit on the host,
+                                 90 % of what is free on a device */
+    const char *device;      /* "cpu"; "cuda" or "cuda:N", N from 0; NULL or "auto": CUDA device 0 if
+                                it can be opened, else the CPU after one line to log with the reason */
     vdn_progress progress;   /* NULL = none */
     vdn_log log;             /* NULL = none */
     void *user;              /* handed to progress and log */
+    const char *cuda_library; /* file of the CUDA back end; NULL = look for libverdiff_cuda.so in the
+                                 folder of the program (or shared object) that holds this library, in
+                                 its ../lib and ../lib/verdiff, then where the system looks */
+    char *why;               /* receives why vdn_ctx_create failed, one line; NULL = not wanted */
+    size_t why_bytes;        /* size of that buffer; 1024 holds every reason */
 } vdn_ctx_options;
 
 /** Fill @p options with the defaults above. */
 VDN_API void vdn_ctx_options_init(vdn_ctx_options *options);
 
 /**
- * Create a context. @p options may be NULL.
+ * Create a context. @p options may be NULL. The CUDA library and the driver are touched only when
+ * the device may be a CUDA one, and stay loaded until the process ends.
  * @return VDN_ERR_MEMORY; VDN_ERR_ARGUMENT (negative threads or memory, unknown device name);
- *         VDN_ERR_DEVICE when a device was named that is not there. On failure *out is NULL and
- *         there is no message except from vdn_status_name().
+ *         VDN_ERR_DEVICE when a device was named that is not there or cannot be opened;
+ *         VDN_ERR_UNSUPPORTED when it is too old. On failure *out is NULL and the reason is in
+ *         options->why, which a success leaves empty.
  */
 VDN_API VDN_MUST_USE vdn_status vdn_ctx_create(vdn_ctx **out, const vdn_ctx_options *options);
 VDN_API void vdn_ctx_free(vdn_ctx *ctx);

@@ -3,6 +3,8 @@
 #include "interrupt.h"
 #include "text.h"
 
+#include <array>
+#include <cstdlib>
 #include <filesystem>
 
 namespace verdiff
@@ -57,23 +59,44 @@ Check(const vdn_ctx * ctx, vdn_status status, ExitCode file, const std::string &
                 (what.empty() ? "" : what + ": ") + (reason.empty() ? vdn_status_name(status) : reason));
 }
 
-Context
-MakeContext(Progress & progress, const std::string & device, int threads, bool log)
+Computing
+ComputingFrom(const Parameters & parameters)
 {
-  vdn_ctx_options options;
+  Computing computing;
+  computing.device = parameters.String("device");
+  computing.threads = static_cast<int>(parameters.Integer("threads"));
+  computing.maxMemory = parameters.Integer("maxMemory");
+  computing.log = true;
+  return computing;
+}
+
+Context
+MakeContext(Progress & progress, const Computing & computing)
+{
+  const char *           library = std::getenv("VERDIFF_CUDA_LIBRARY");
+  std::array<char, 1024> why{};
+  vdn_ctx_options        options;
   vdn_ctx_options_init(&options);
-  options.threads = threads;
-  options.device = device.c_str();
+  options.threads = computing.threads;
+  options.max_memory_bytes = computing.maxMemory * 1024 * 1024;
+  options.device = computing.device.c_str();
   options.progress = Progress::Callback;
-  options.log = log ? PrintLine : nullptr;
+  options.log = computing.log ? PrintLine : nullptr;
   options.user = &progress;
+  options.cuda_library = library && library[0] ? library : nullptr;
+  options.why = why.data();
+  options.why_bytes = why.size();
   vdn_ctx *        ctx = nullptr;
   const vdn_status status = vdn_ctx_create(&ctx, &options);
-  if (status == VDN_ERR_DEVICE || status == VDN_ERR_UNSUPPORTED)
+  if (status == VDN_ERR_ARGUMENT)
   {
-    throw Failure(ExitCode::Device, "device " + device + " is not available on this machine or in this build");
+    throw Failure(ExitCode::Usage, why.data());
   }
-  Check(nullptr, status, ExitCode::Processing, "device " + device);
+  if (status != VDN_OK)
+  {
+    throw Failure(status == VDN_ERR_MEMORY ? ExitCode::Memory : ExitCode::Device,
+                  "device " + computing.device + ": " + why.data());
+  }
   return Context(ctx);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "failure.h"
+#include "parameters.h"
 #include "progress.h"
 
 #include <vdn.h>
@@ -34,11 +35,24 @@ struct FreeModel
 using Context = std::unique_ptr<vdn_ctx, FreeContext>;
 using Model = std::unique_ptr<vdn_model, FreeModel>;
 
-/// @param device   "auto", "cpu" or "cuda"
-/// @param threads  0 = all
-/// @param log      lines of the library, shown through Progress::Print
+/// What a program may compute with.
+struct Computing
+{
+  std::string device = "cpu"; // "auto", "cpu", "cuda" or "cuda:N"
+  int         threads = 0;    // 0 = all
+  long long   maxMemory = 0;  // MiB; 0 = no limit, or 90 % of what is free on a graphics card
+  bool        log = false;    // lines of the library are shown through Progress::Print
+};
+
+/// --device, --threads and --maxMemory; with the library's lines.
+Computing
+ComputingFrom(const Parameters & parameters);
+
+/// The environment variable VERDIFF_CUDA_LIBRARY names the file of the CUDA library where it is not beside the
+/// programs.
+/// @throw Failure (Usage) for an unknown device name, (Device) for one that cannot be used.
 Context
-MakeContext(Progress & progress, const std::string & device, int threads, bool log = false);
+MakeContext(Progress & progress, const Computing & computing);
 
 /// @param path  empty: the bundled model.
 /// @throw Failure (Model) when there is no such file.

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <dlfcn.h>
+
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -34,6 +36,12 @@ ExpectRefused(const Outcome & outcome, int code, const std::string & words)
   EXPECT_EQ(outcome.code, code) << outcome.err;
   EXPECT_NE(outcome.err.find(words), std::string::npos) << "said: " << outcome.err;
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+bool
+HasDriver()
+{
+  return dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) != nullptr;
 }
 
 class BadInput : public testing::Test
@@ -141,17 +149,46 @@ TEST_F(BadInput, WrongUse)
   ExpectRefused(RunTool("VerdiffTrain", { "a" }), 2, "missing argument outputFolder");
 }
 
-TEST_F(BadInput, AbsentDevice)
+TEST_F(BadInput, DevicesThatCannotBeUsed)
 {
-  if (std::filesystem::exists("/dev/nvidia0"))
-  {
-    GTEST_SKIP() << "this machine may have the device";
-  }
   WriteWithItk<short>(input / "ok.nrrd", *Scan());
+  const auto run = [&](const std::string & device, const std::string & prefix) {
+    return RunTool(
+      "VerdiffSegment", { input / "ok.nrrd", output / "o.nrrd", "--device", device, "--model", model }, prefix);
+  };
+  ExpectRefused(run("cuda", "VERDIFF_CUDA_LIBRARY=/none/x.so"), 5, "device cuda: CUDA library /none/x.so: ");
+  ExpectRefused(run("tpu", ""), 2, "device \"tpu\": there are auto, cpu, cuda, cuda:N");
+  ExpectRefused(run("cuda:", ""), 2, "device \"cuda:\"");
   ExpectRefused(
-    RunTool("VerdiffSegment", { input / "ok.nrrd", output / "o.nrrd", "--device", "cuda", "--model", model }),
+    RunTool("VerdiffTrain", { input.Path(), output / "m", "--device", "cuda:1" }, "VERDIFF_CUDA_LIBRARY=/none/x.so"),
     5,
-    "device cuda");
+    "device cuda:1: CUDA library /none/x.so: ");
+  std::filesystem::remove(output / "m");
+  if (!HasDriver())
+  {
+    ExpectRefused(run("cuda:2", "VERDIFF_CUDA_LIBRARY="), 5, "device cuda:2: no NVIDIA driver: libcuda.so.1: ");
+  }
+  EXPECT_TRUE(output.Entries().empty());
+}
+
+TEST_F(BadInput, QuestionsOpenNoDevice)
+{
+  // The loader tells what it looks for; with the C library that has this only.
+  const std::string watch = "LD_DEBUG=files VERDIFF_CUDA_LIBRARY=";
+  const Outcome work = RunTool("VerdiffSegment", { input / "none.nrrd", output / "o.nrrd", "--model", model }, watch);
+  if (work.err.find("libcuda.so.1") == std::string::npos)
+  {
+    GTEST_SKIP() << "this loader does not tell";
+  }
+  for (const char * program : { "VerdiffSegment", "VerdiffTrain" })
+  {
+    for (const char * question : { "--help", "--xml", "--version" })
+    {
+      const Outcome outcome = RunTool(program, { question }, watch);
+      EXPECT_EQ(outcome.code, 0);
+      EXPECT_EQ(outcome.err.find("cuda"), std::string::npos) << program << " " << question;
+    }
+  }
 }
 
 namespace
@@ -380,6 +417,72 @@ TEST_F(WithModel, APictureGivesAPicture)
   EXPECT_EQ(report["geometry"]["spacing_known"], false);
   EXPECT_TRUE(report["labels"][0]["volume_ml"].is_null());
   EXPECT_NE(report["notice"].get<std::string>().find("Not for clinical use"), std::string::npos);
+}
+
+TEST_F(WithModel, AutoRunsOnTheProcessorAndSaysWhy)
+{
+  WriteWithItk<short>(folder / "scan.nrrd", *Scan());
+  const auto run = [&](const std::string & device) {
+    return Segment(folder / "scan.nrrd",
+                   folder / "o.nrrd",
+                   { "--prior", "--report", folder / "r.json", "--device", device },
+                   "VERDIFF_CUDA_LIBRARY=/none/x.so");
+  };
+  const Outcome outcome = run("auto");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_NE(outcome.out.find("cuda: CUDA library /none/x.so: "), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("; running on the CPU\n"), std::string::npos) << outcome.out;
+  EXPECT_EQ(Json::parse(ReadFile(folder / "r.json"))["device"].get<std::string>().compare(0, 3, "cpu"), 0);
+  EXPECT_EQ(run("cpu").out.find("cuda"), std::string::npos);
+}
+
+TEST_F(WithModel, TheDeviceInUseIsReportedAndGivesTheSameLabels)
+{
+  const std::string emulated = VERDIFF_BIN "/../tests/libverdiff_cuda_emulated.so";
+  if (!std::filesystem::exists(emulated))
+  {
+    GTEST_SKIP() << "no emulated device";
+  }
+  WriteWithItk<short>(folder / "scan.nrrd", *Scan(identity, { 2, 20, 24 }));
+  const auto run = [&](const std::string & device) {
+    const Outcome outcome = Segment(folder / "scan.nrrd",
+                                    folder / (device + ".mha"),
+                                    { "--prior",
+                                      "--precision",
+                                      "f32",
+                                      "--modality",
+                                      "mr",
+                                      "--device",
+                                      device,
+                                      "--probabilityVolume",
+                                      folder / (device + "p.mha"),
+                                      "--report",
+                                      folder / (device + ".json") },
+                                    "VERDIFF_CUDA_LIBRARY=" + emulated);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return Json::parse(ReadFile(folder / (device + ".json")))["device"].get<std::string>();
+  };
+  EXPECT_EQ(run("cpu").compare(0, 3, "cpu"), 0);
+  EXPECT_EQ(run("cuda").compare(0, 16, "cuda:0 (emulated"), 0);
+  const auto a = ReadVolume(folder / "cpup.mha").image;
+  const auto b = ReadVolume(folder / "cudap.mha").image;
+  for (size_t i = 0; i < 2 * 20 * 24; ++i)
+  {
+    ASSERT_NEAR(a->GetBufferPointer()[i], b->GetBufferPointer()[i], 1e-3) << i;
+  }
+}
+
+TEST_F(WithModel, MemoryIsBounded)
+{
+  WriteWithItk<short>(folder / "scan.nrrd", *Scan(identity, { 2, 64, 64 }));
+  const TempFolder output;
+  ExpectRefused(Segment(folder / "scan.nrrd", output / "o.nrrd", { "--device", "cpu", "--maxMemory", "1" }),
+                7,
+                "over the memory limit");
+  EXPECT_TRUE(output.Entries().empty());
+  EXPECT_EQ(
+    Segment(folder / "scan.nrrd", output / "o.nrrd", { "--device", "cpu", "--maxMemory", "4096", "--prior" }).code, 0);
 }
 
 TEST_F(WithModel, ProgressTagsAreWholeAndMonotonic)

@@ -259,7 +259,7 @@ Evaluation(Program & program)
   const std::string   report = parameters.String("report");
   const auto    pairs = FindPairs(parameters.String("reference"), parameters.String("prediction"), program.progress);
   const auto    file = report.empty() ? nullptr : std::make_unique<OutputFile>(report);
-  const Context ctx = MakeContext(program.progress, "cpu", int(parameters.Integer("threads")));
+  const Context ctx = MakeContext(program.progress, { "cpu", int(parameters.Integer("threads")) });
   std::vector<CaseScores> cases;
   program.progress.Start();
   for (size_t i = 0; i < pairs.size(); ++i)

@@ -55,7 +55,7 @@ Inspection(Program & program)
   {
     throw Failure(ExitCode::Usage, "give either a model file or --config NAME (see --help)");
   }
-  const Context ctx = MakeContext(program.progress, "cpu", 0);
+  const Context ctx = MakeContext(program.progress, { "cpu" });
   if (!file.empty() && !std::filesystem::exists(file))
   {
     throw Failure(ExitCode::Model, file + ": no such model file");

@@ -97,7 +97,6 @@ Segmentation(Program & program)
   SegmentReport      report;
 
   CheckPathsDiffer(parameters);
-  const Context ctx = MakeContext(progress, parameters.String("device"), int(parameters.Integer("threads")));
   CheckModelExists(parameters.String("model"));
   // Made before the work, so that an unwritable place costs no time.
   const auto output = MaybeOutput(parameters, "outputSegmentation");
@@ -106,6 +105,7 @@ Segmentation(Program & program)
   const auto reportFile = MaybeOutput(parameters, "report");
 
   progress.Start();
+  const Context ctx = MakeContext(progress, ComputingFrom(parameters));
   progress.Stage(0.0, readDone, "Reading volume");
   const Volume volume = ReadVolume(parameters.String("inputVolume"), parameters.String("series"));
   for (const char * name : { "outputSegmentation", "probabilityVolume", "uncertaintyVolume" })

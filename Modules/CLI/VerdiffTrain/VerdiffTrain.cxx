@@ -164,8 +164,8 @@ Training(Program & program)
   const std::string  folder = parameters.String("outputFolder");
   std::string        dataName;
   MakeFolder(folder);
-  const Context ctx = MakeContext(progress, parameters.String("device"), int(parameters.Integer("threads")), true);
   progress.Start();
+  const Context ctx = MakeContext(progress, ComputingFrom(parameters));
   progress.Stage(0.0, storeDone, "Reading data set");
   PrepareStore(ctx.get(), folder, parameters, progress, dataName);
   progress.SetRange(storeDone, 1.0, "");

@@ -37,7 +37,7 @@ static void defaults_are_those_of_the_header(void)
     vdn_segment_options_init(&s);
     vdn_train_options_init(&t);
     EXPECT(c.threads == 0 && c.max_memory_bytes == 0 && !c.device && !c.progress && !c.log &&
-           !c.user);
+           !c.user && !c.cuda_library && !c.why && c.why_bytes == 0);
     EXPECT(s.steps == 0 && s.samples == 0 && s.start == 0 && s.eta == 0.0f && s.seed == 35);
     EXPECT(s.prior_only == 0 && s.precision == 0);
     EXPECT(strcmp(t.config, "tiny") == 0 && strcmp(t.recipe, "recommended") == 0);

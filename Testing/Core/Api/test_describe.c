@@ -165,7 +165,7 @@ static void every_refused_allocation_is_survived(void)
 
 int main(void)
 {
-    const vdn_ctx_options options = { .threads = 1 };
+    const vdn_ctx_options options = { .threads = 1, .device = "cpu" };
     vdni_ctx_init(&reader);
     if (vdn_ctx_create(&user, &options) != VDN_OK) return 1;
     RUN(the_parameters_are_those_of_the_design);
