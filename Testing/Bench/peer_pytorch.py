@@ -70,23 +70,23 @@ def tune(ref, torch):
     ref.Attention.attend = attend
 
 
-def build(ref, torch, args):
+def build(ref, torch, args, device="cpu"):
     torch.manual_seed(35)
     model = ref.Verdiff(ref.config(args.config))
     with torch.no_grad():
         for p in model.parameters():  # zero-initialised convolutions too: nothing may be special
             p.add_(0.01 * torch.randn_like(p))
-    return model.to(memory_format=torch.channels_last)
+    return model.to(device=device, memory_format=torch.channels_last)
 
 
-def inputs(torch, model, args):
-    """image, mask as float (1, 1, H, W) and noise, padded to the configuration's multiple."""
+def inputs(torch, model, args, batch=1, device="cpu"):
+    """image, mask as float (N, 1, H, W) and noise, padded to the configuration's multiple."""
     m = model.cfg.pad_multiple
     height, width = (-(-v // m) * m for v in args.size)
-    shape = (1, 1, height, width)
+    shape = (batch, 1, height, width)
     image, noise = torch.randn(shape), torch.randn(shape)
     mask = (torch.nn.functional.avg_pool2d(image, 9, 1, 4) > 0).float()
-    return [x.to(memory_format=torch.channels_last) for x in (image, mask, noise)]
+    return [x.to(device=device, memory_format=torch.channels_last) for x in (image, mask, noise)]
 
 
 def step_function(ref, torch, model, args):

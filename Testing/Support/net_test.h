@@ -1,23 +1,27 @@
-/* Support for tests of graphs and networks: a context with a CPU device, and distances. */
+/* Support for tests of graphs and networks: a context with a device, its memory, and distances. */
 #ifndef VERDIFF_NET_TEST_H
 #define VERDIFF_NET_TEST_H
 
-#include "test.h"
+#include "op_backend.h"
 
 #include "Base/context.h"
-#include "Base/memory.h"
-#include "Ops/backend.h"
+
+static inline void net_open_on(vdn_ctx *ctx, const vdni_backend *backend, int32_t threads,
+                               uint32_t flags)
+{
+    vdni_ctx_init(ctx);
+    ctx->threads = threads;
+    ctx->backend = backend;
+    if (ctx->backend->open(ctx, &ctx->device, 0, threads, flags) != VDN_OK) {
+        printf("no %s device: %s\n", backend->name, ctx->error);
+        exit(1);
+    }
+}
 
 /* @p flags: VDNI_PREPARE_PLAIN for the plain C forms, 0 for the fast ones. */
 static inline void net_open(vdn_ctx *ctx, int32_t threads, uint32_t flags)
 {
-    vdni_ctx_init(ctx);
-    ctx->threads = threads;
-    ctx->backend = vdni_cpu_backend();
-    if (ctx->backend->open(ctx, &ctx->device, 0, threads, flags) != VDN_OK) {
-        printf("no CPU device: %s\n", ctx->error);
-        exit(1);
-    }
+    net_open_on(ctx, vdni_cpu_backend(), threads, flags);
 }
 
 /* Closes the device and expects that nothing is still held. */
@@ -36,6 +40,31 @@ static inline void net_close(vdn_ctx *ctx)
         EXPECT(net_status_ == VDN_OK);                             \
         if (net_status_ != VDN_OK) printf("  %s\n", (ctx)->error); \
     } while (0)
+
+/* Device memory with @p values, or zeros when NULL; net_drop() it. */
+static inline float *net_place(vdn_ctx *ctx, const float *values, int64_t count)
+{
+    const int64_t bytes = count * (int64_t)sizeof *values;
+    void *block = NULL;
+    vdn_status status = ctx->backend->allocate(ctx, ctx->device, &block, bytes);
+    if (status == VDN_OK)
+        status = values ? ctx->backend->put(ctx, ctx->device, block, values, bytes)
+                        : ctx->backend->zero(ctx, ctx->device, block, bytes);
+    EXPECT_OK(ctx, status);
+    if (status != VDN_OK) exit(1);
+    return block;
+}
+
+static inline void net_drop(vdn_ctx *ctx, void *block)
+{
+    ctx->backend->release(ctx, ctx->device, block);
+}
+
+/* @p count values of the device at @p from. */
+static inline void net_fetch(vdn_ctx *ctx, float *to, const float *from, int64_t count)
+{
+    EXPECT_OK(ctx, ctx->backend->get(ctx, ctx->device, to, from, count * (int64_t)sizeof *from));
+}
 
 /* max |a - b| / max |b|; NaN when either holds one. */
 static inline double net_distance(const float *a, const float *b, int64_t count)
