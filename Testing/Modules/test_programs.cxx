@@ -123,6 +123,16 @@ TEST_F(BadInput, DamagedAndMissingModel)
   EXPECT_TRUE(output.Entries().empty());
 }
 
+TEST_F(BadInput, ModelForAnotherNumberOfChannels)
+{
+  WriteWithItk<short>(input / "ok.nrrd", *Scan());
+  const std::string two = input / "two.safetensors";
+  ASSERT_EQ(std::system(("./make_model '" + two + "' unit 2").c_str()), 0);
+  const Outcome outcome = RunTool("VerdiffSegment", { input / "ok.nrrd", output / "o.nrrd", "--model", two });
+  ExpectRefused(outcome, 4, "the model needs 2 image channels, " + (input / "ok.nrrd") + " has 1");
+  EXPECT_TRUE(output.Entries().empty());
+}
+
 TEST_F(BadInput, UnwritableOutput)
 {
   WriteWithItk<short>(input / "ok.nrrd", *Scan());
