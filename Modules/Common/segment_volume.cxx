@@ -42,15 +42,13 @@ public:
   }
 
   SegmentResult
-  Work(Progress & progress, double from, double to)
+  Work(const SegmentRange & range)
   {
     const std::int64_t slices = m_Frame.Count();
     for (std::int64_t first = 0; first < slices; first += m_Batch)
     {
       const std::int64_t count = std::min(m_Batch, slices - first);
-      progress.SetRange(from + (to - from) * double(first) / double(slices),
-                        from + (to - from) * double(first + count) / double(slices),
-                        Format("Segmenting %lld slices", (long long)slices));
+      range(double(first) / double(slices), double(first + count) / double(slices));
       ThrowIfInterrupted();
       SegmentBatch(first, count);
       for (std::int64_t i = 0; i < count; ++i)
@@ -59,6 +57,12 @@ public:
       }
     }
     return std::move(m_Result);
+  }
+
+  std::int64_t
+  Slices() const
+  {
+    return m_Frame.Count();
   }
 
 private:
@@ -155,7 +159,7 @@ private:
     slices.width = m_Width;
     slices.pixels = m_Pixels.data();
     slices.modality = m_Settings.modality;
-    slices.first_index = first;
+    slices.first_index = m_Settings.firstSlice + first;
     Check(m_Ctx,
           vdn_segment(m_Ctx,
                       m_Probability.data(),
@@ -271,11 +275,25 @@ SegmentVolume(vdn_ctx *               ctx,
               const vdn_model *       model,
               const Volume &          volume,
               const SegmentSettings & settings,
+              const SegmentRange &    range)
+{
+  return Run(ctx, model, volume, settings).Work(range);
+}
+
+SegmentResult
+SegmentVolume(vdn_ctx *               ctx,
+              const vdn_model *       model,
+              const Volume &          volume,
+              const SegmentSettings & settings,
               Progress &              progress,
               double                  from,
               double                  to)
 {
-  return Run(ctx, model, volume, settings).Work(progress, from, to);
+  Run               run(ctx, model, volume, settings);
+  const std::string comment = Format("Segmenting %lld slices", (long long)run.Slices());
+  return run.Work([&](double begin, double end) {
+    progress.SetRange(from + (to - from) * begin, from + (to - from) * end, comment);
+  });
 }
 
 } // namespace verdiff

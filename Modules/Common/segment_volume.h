@@ -6,6 +6,7 @@
 #include "sagittal.h"
 #include "volume.h"
 
+#include <functional>
 #include <vector>
 
 namespace verdiff
@@ -18,6 +19,7 @@ struct SegmentSettings
   double              pixelSpacing = 0.0; // mm, for images that record none; 0: as the model assumes
   bool                probability = false;
   bool                uncertainty = false;
+  std::int64_t        firstSlice = 0; // number of the first slice, for a volume that is a part of another
 };
 
 struct SegmentResult
@@ -32,7 +34,19 @@ struct SegmentResult
   std::vector<std::string> notes;
 };
 
+/// Told before each batch which part @p from .. @p to of 0..1 the library's next reports cover.
+using SegmentRange = std::function<void(double from, double to)>;
+
 /// Memory beyond the results: a batch of slices, never a whole volume of classes.
+/// @throw Failure; whatever @p range throws.
+SegmentResult
+SegmentVolume(vdn_ctx *               ctx,
+              const vdn_model *       model,
+              const Volume &          volume,
+              const SegmentSettings & settings,
+              const SegmentRange &    range);
+
+/// The same, seen by the user.
 /// @param from, to  the part of the whole run that this is, for @p progress
 /// @throw Failure.
 SegmentResult
