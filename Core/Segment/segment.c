@@ -110,7 +110,6 @@ static vdn_status engine_create_fitting(vdn_ctx *ctx, engine **out, const vdn_mo
         vdni_clear_error(ctx);
         status = engine_create(ctx, out, model, &options);
     }
-    if (status == VDN_OK) (*out)->asked_rows = wanted->batch;
     return status;
 }
 
@@ -118,6 +117,28 @@ static int same_options(const vdni_sampler_options *a, const vdni_sampler_option
 {
     return a->height == b->height && a->width == b->width && a->activation == b->activation &&
            a->steps == b->steps && a->start == b->start && a->eta == b->eta;
+}
+
+/* Rows that fit into what the device may still give out. */
+static vdn_status fitting_rows(vdn_ctx *ctx, int64_t *rows, const vdn_model *model,
+                               const vdni_sampler_options *options)
+{
+    vdni_sampler_options some = *options;
+    vdni_device_info info;
+    int64_t one = 0, two = 0;
+    const int64_t weights = model->parameters.total_floats * (int64_t)sizeof(float);
+
+    ctx->backend->describe(ctx->device, &info);
+    if (info.limit_bytes == 0) return VDN_OK;
+    const int64_t room = info.limit_bytes - info.now_bytes - weights - WORKSPACE_BYTES;
+    some.batch = 1;
+    VDN_CHECK(vdni_sampler_estimate(ctx, &one, &model->config, &some));
+    some.batch = 2;
+    VDN_CHECK(vdni_sampler_estimate(ctx, &two, &model->config, &some));
+    const int64_t most = two > one ? (room - one) / (two - one) + 1 : *rows;
+    if (*rows > most) *rows = most;
+    if (*rows < 1) *rows = 1;
+    return VDN_OK;
 }
 
 /* A batch somewhat larger than asked runs with rows that nobody reads. */
@@ -128,15 +149,20 @@ static int serves(const engine *e, const vdn_model *model, const vdni_sampler_op
             (e->options.batch >= wanted->batch && e->options.batch < 2 * wanted->batch));
 }
 
+/* Room is measured when the kept plans are gone: they must not count against their successor.
+ * @p fit: make the batch of @p options fit; otherwise the caller has said it. */
 static vdn_status get_engine(vdn_ctx *ctx, engine **out, const vdn_model *model,
-                             const vdni_sampler_options *options)
+                             const vdni_sampler_options *options, int fit)
 {
+    vdni_sampler_options fitting = *options;
     engine *e = ctx->kept;
     *out = e;
     if (serves(e, model, options)) return VDN_OK;
     if (e) ctx->kept_free(ctx, e);
     ctx->kept = NULL;
-    VDN_CHECK(engine_create_fitting(ctx, &e, model, options));
+    if (fit) VDN_CHECK(fitting_rows(ctx, &fitting.batch, model, options));
+    VDN_CHECK(engine_create_fitting(ctx, &e, model, &fitting));
+    e->asked_rows = options->batch;
     ctx->kept = e;
     ctx->kept_free = engine_free;
     *out = e;
@@ -149,37 +175,14 @@ static int32_t sample_count(const vdn_model *model, const vdn_segment_options *o
     return o->samples > 0 ? o->samples : model->config.samples;
 }
 
-/* Rows that fit into what the device may still give out. */
-static vdn_status fitting_rows(vdn_ctx *ctx, int64_t *rows, const vdn_model *model,
-                               const vdni_sampler_options *options, const vdni_device_info *info)
-{
-    vdni_sampler_options some = *options;
-    int64_t one = 0, two = 0;
-    const int64_t weights = model->parameters.total_floats * (int64_t)sizeof(float);
-    const int64_t room = info->limit_bytes - info->now_bytes - weights - WORKSPACE_BYTES;
-
-    some.batch = 1;
-    VDN_CHECK(vdni_sampler_estimate(ctx, &one, &model->config, &some));
-    some.batch = 2;
-    VDN_CHECK(vdni_sampler_estimate(ctx, &two, &model->config, &some));
-    const int64_t most = two > one ? (room - one) / (two - one) + 1 : *rows;
-    if (*rows > most) *rows = most;
-    if (*rows < 1) *rows = 1;
-    return VDN_OK;
-}
-
 /* One on the CPU, where more gain nothing; on a device every slice and sample, up to what it holds. */
-static vdn_status choose_rows(vdn_ctx *ctx, vdni_sampler_options *options, const vdn_slices *slices,
-                              const vdn_model *model, const vdn_segment_options *o)
+static int64_t rows_asked(const vdn_ctx *ctx, const vdn_slices *slices, const vdn_model *model,
+                          const vdn_segment_options *o)
 {
     const int64_t work = slices->count * sample_count(model, o);
-    vdni_device_info info;
-
-    options->batch = o->batch > 0 ? o->batch : ctx->backend->shares_host_memory ? 1 : MAX_ROWS;
-    if (options->batch > work) options->batch = work;
-    ctx->backend->describe(ctx->device, &info);
-    if (o->batch > 0 || info.limit_bytes == 0) return VDN_OK;
-    return fitting_rows(ctx, &options->batch, model, options, &info);
+    const int64_t rows =
+        o->batch > 0 ? o->batch : ctx->backend->shares_host_memory ? 1 : MAX_ROWS;
+    return rows < work ? rows : work;
 }
 
 /* The 16-bit type of the device. */
@@ -363,8 +366,8 @@ vdn_status vdni_segment(vdn_ctx *ctx, float *probability, float *uncertainty,
 
     VDN_CHECK(check(ctx, slices, model, options));
     vdni_sampler_options wanted = sampler_options(ctx, slices, model, options);
-    VDN_CHECK(choose_rows(ctx, &wanted, slices, model, options));
-    VDN_CHECK(get_engine(ctx, &g.e, model, &wanted));
+    wanted.batch = rows_asked(ctx, slices, model, options);
+    VDN_CHECK(get_engine(ctx, &g.e, model, &wanted, options->batch == 0));
     const int64_t rows = g.e->options.batch, least = rows < slices->count ? rows : slices->count;
     g.samples = sample_count(model, options);
     g.copies = rows / least < g.samples ? rows / least : g.samples;

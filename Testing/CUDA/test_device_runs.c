@@ -161,6 +161,21 @@ static void a_batch_that_does_not_fit_is_made_smaller(void)
     close_world(&cpu);
 }
 
+/* What the kept plans hold must not count against the next call, which needs them. */
+static void the_next_call_keeps_the_plans(void)
+{
+    world gpu;
+    for (int64_t mib = 257; mib < 260; mib++) { /* 256 are left for workspace */
+        open_world(&gpu, "cuda", mib << 20);
+        EXPECT_OK(gpu.ctx, segment(&gpu));
+        const void *kept = gpu.ctx->kept;
+        const int64_t allocations = gpu.ctx->allocations;
+        EXPECT_OK(gpu.ctx, segment(&gpu));
+        EXPECT(kept && gpu.ctx->kept == kept && gpu.ctx->allocations == allocations);
+        close_world(&gpu);
+    }
+}
+
 /* Emulated only. Every allocation of the device refused in turn, then every launch faulty. */
 static void faults_become_a_status(void)
 {
@@ -328,6 +343,7 @@ int main(void)
     RUN(segments_as_the_cpu_does);
     RUN(runs_are_bit_equal);
     RUN(a_batch_that_does_not_fit_is_made_smaller);
+    RUN(the_next_call_keeps_the_plans);
     fix_begin("test_device_runs", 2);
     RUN(trains_as_the_cpu_does);
     RUN(a_training_resumes_bit_by_bit);
