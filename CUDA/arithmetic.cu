@@ -295,9 +295,77 @@ vdn_status run_mix_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op
                      vdni_tensor_count(g));
 }
 
+/* ---- BIAS ------------------------------------------------------------------------------------ */
+
+struct bias {
+    vdni_view x, y;
+    const float *b;
+    int64_t c;
+
+    template <class T, int V>
+    __device__ void at(int64_t at) const
+    {
+        float row[V], other[V];
+        vdni_load<T, V>(row, x, at);
+        vdni_load_row<V>(other, b, vdni_place_of(at, c).channel);
+#pragma unroll
+        for (int k = 0; k < V; k++) row[k] += other[k];
+        vdni_store<T, V>(y, at, row);
+    }
+};
+
+struct bias_backward {
+    enum { SUM, KINDS };
+    vdni_view g;
+    float *db;
+    int64_t c;
+
+    template <class T, int V>
+    __device__ void add(float (*sums)[V], int64_t, int64_t pixel, int64_t channel) const
+    {
+        float row[V];
+        vdni_load<T, V>(row, g, pixel * c + channel);
+#pragma unroll
+        for (int k = 0; k < V; k++) sums[SUM][k] += row[k];
+    }
+
+    __device__ void finish(const double *total, int64_t, int64_t channel) const
+    {
+        db[channel] += (float)total[SUM];
+    }
+};
+
+vdn_status run_bias(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *)
+{
+    const vdni_tensor *x = op->in[0], *b = op->in[1], *y = op->out[0];
+    const bias body = { vdni_view_of(x), vdni_view_of(y), vdni_data<float>(b), x->c };
+    return vdni_each(ctx, device, vdni_form_of(x->c, VDNI_WIDE, { x, y }, { b }), body,
+                     vdni_tensor_count(y));
+}
+
+/* The batch counts as one image. */
+vdni_sums bias_sums(const vdni_op *op, void *workspace)
+{
+    const vdni_tensor *g = op->in[0];
+    return vdni_sums_of(1, g->n * g->h * g->w, g->c, workspace);
+}
+
+vdn_status run_bias_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    const vdni_tensor *g = op->in[0];
+    const bias_backward body = { vdni_view_of(g), vdni_data<float>(op->out[0]), g->c };
+    return vdni_sum_channels(ctx, device, vdni_form_of(g->c, VDNI_SUM_WIDE, { g }, {}), body,
+                             bias_sums(op, workspace));
+}
+
+int64_t bias_backward_bytes(const vdni_device *, const vdni_op *op)
+{
+    return vdni_sums_bytes(bias_sums(op, nullptr), bias_backward::KINDS);
+}
+
 } // namespace
 
-const vdni_cuda_entry vdni_cuda_arithmetic[9] = {
+const vdni_cuda_entry vdni_cuda_arithmetic[11] = {
     { run_add, nullptr, nullptr, nullptr },
     { run_product, nullptr, nullptr, nullptr },
     { run_product_backward, product_backward_bytes, nullptr, nullptr },
@@ -307,4 +375,6 @@ const vdni_cuda_entry vdni_cuda_arithmetic[9] = {
     { run_mix_backward, nullptr, nullptr, nullptr },
     { vdni_cuda_run_modulate, nullptr, nullptr, nullptr },
     { vdni_cuda_run_modulate_backward, vdni_cuda_modulate_backward_bytes, nullptr, nullptr },
+    { run_bias, nullptr, nullptr, nullptr },
+    { run_bias_backward, bias_backward_bytes, nullptr, nullptr },
 };

@@ -225,13 +225,17 @@ const struct {
     { VDNI_OP_MAX_POOL, 7, vdni_cuda_pool },
     { VDNI_OP_UPSAMPLE, 4, vdni_cuda_resample },
     { VDNI_OP_CONCAT, 2, vdni_cuda_concat },
-    { VDNI_OP_ADD, 9, vdni_cuda_arithmetic },
+    { VDNI_OP_ADD, 11, vdni_cuda_arithmetic },
     { VDNI_OP_SK_SELECT, 2, vdni_cuda_sk_select },
     { VDNI_OP_ATTENTION, 2, vdni_cuda_attention },
+    { VDNI_OP_LAYER_NORM, 2, vdni_cuda_layer_norm },
+    { VDNI_OP_WINDOW_ATTENTION, 2, vdni_cuda_window_attention },
     { VDNI_OP_TIME_EMBEDDING, 1, vdni_cuda_time_embedding },
     { VDNI_OP_COMBINE, 2, vdni_cuda_diffuse },
+    { VDNI_OP_ANCESTRAL, 3, vdni_cuda_draw },
     { VDNI_OP_NOISE, 1, vdni_cuda_noise },
     { VDNI_OP_SEGMENTATION_LOSS, 2, vdni_cuda_loss },
+    { VDNI_OP_EPSILON_LOSS, 2, vdni_cuda_process_loss },
 };
 
 const vdni_cuda_entry *entry_of(vdni_op_kind kind)

@@ -52,8 +52,10 @@ struct vdni_cuda_entry {
 /* Tables of the stems, indexed by position of the kind inside the stem (op.h order). */
 extern const vdni_cuda_entry vdni_cuda_conv[3], vdni_cuda_depthwise[3], vdni_cuda_linear[3],
     vdni_cuda_norm[2], vdni_cuda_activation[2], vdni_cuda_pool[7], vdni_cuda_resample[4],
-    vdni_cuda_concat[2], vdni_cuda_arithmetic[9], vdni_cuda_sk_select[2], vdni_cuda_attention[2],
-    vdni_cuda_time_embedding[1], vdni_cuda_diffuse[2], vdni_cuda_noise[1], vdni_cuda_loss[2];
+    vdni_cuda_concat[2], vdni_cuda_arithmetic[11], vdni_cuda_sk_select[2], vdni_cuda_attention[2],
+    vdni_cuda_layer_norm[2], vdni_cuda_window_attention[2],
+    vdni_cuda_time_embedding[1], vdni_cuda_diffuse[2], vdni_cuda_draw[3], vdni_cuda_noise[1],
+    vdni_cuda_loss[2], vdni_cuda_process_loss[2];
 
 vdn_status vdni_cuda_optimize(vdn_ctx *ctx, vdni_device *device,
                               const struct vdni_optimizer_step *step);

@@ -12,6 +12,7 @@ struct combine {
     vdni_view term[VDNI_COMBINE_TERMS], y; /* y may be any of the terms */
     const float *coefficients;
     int64_t size; /* of an image */
+    float most;   /* 0: no bound */
 
     template <class T, int V>
     __device__ void at(int64_t at) const
@@ -26,6 +27,11 @@ struct combine {
 #pragma unroll
             for (int k = 0; k < V; k++) sum[k] += q[i] * x[k];
         }
+#pragma unroll
+        for (int k = 0; most > 0.0f && k < V; k++) {
+            sum[k] = sum[k] > most ? most : sum[k]; /* NaN stays NaN */
+            sum[k] = sum[k] < -most ? -most : sum[k];
+        }
         vdni_store<T, V>(y, at, sum);
     }
 };
@@ -38,7 +44,8 @@ vdn_status run_combine(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, voi
     const combine body = { { vdni_view_of(a), vdni_view_of(b), vdni_view_of(c), vdni_view_of(d) },
                            vdni_view_of(y),
                            vdni_data<float>(op->in[1]),
-                           size };
+                           size,
+                           op->a.scale };
     return vdni_each(ctx, device, vdni_form_of(size, VDNI_WIDE, { a, b, c, d, y }), body,
                      vdni_tensor_count(y));
 }

@@ -31,7 +31,8 @@ struct job {
     const uint8_t *target;
     float *ds, *terms;
     int64_t n, pixels, k;
-    float lambda[3];
+    float lambda[3], focal;
+    bool per_pixel;
     int32_t pieces, sums; /* of an image, of a piece */
     double *partial;      /* (n, pieces, sums) */
     factors *factor;      /* (n) */
@@ -55,6 +56,21 @@ struct piece {
 __device__ inline float class_weight(const job &j, int label)
 {
     return j.class_weights ? j.class_weights[label] : 1.0f;
+}
+
+/* (1 - q)^f of the cross entropy ce = -log q. */
+__device__ inline float focal_factor(const job &j, float ce)
+{
+    return j.focal > 0.0f ? powf(-expm1f(-ce), j.focal) : 1.0f;
+}
+
+/* The factor F of the gradient, from q. */
+__device__ inline float focal_slope(const job &j, float q)
+{
+    const float f = j.focal, rest = 1.0f - q;
+    if (f == 0.0f || !(q > 0.0f)) return q == q ? 1.0f : q;
+    if (rest <= 0.0f) return 0.0f;
+    return powf(rest, f) - f * q * powf(rest, f - 1.0f) * logf(q);
 }
 
 /* Float sums of at most RUN terms, moved to double. */
@@ -82,11 +98,11 @@ __device__ inline void sum_block(double *total)
  * and of p labelled 1. */
 enum { COUNTED, ONES, CE0, CE1, SQUARES, PROBABILITY, PROBABILITY1, SIGMOID_SUMS };
 
-__device__ inline void add_sigmoid_pixel(float *sum, float s, int label)
+__device__ inline void add_sigmoid_pixel(const job &j, float *sum, float s, int label)
 {
     const bool one = label == 1;
     const float m = one ? 1.0f : 0.0f, p = vdni_sigmoid(s);
-    const float ce = vdni_softplus(one ? -s : s);
+    const float whole = vdni_softplus(one ? -s : s), ce = whole * focal_factor(j, whole);
     sum[COUNTED] += 1.0f;
     sum[ONES] += m;
     sum[CE0] += one ? 0.0f : ce;
@@ -104,7 +120,7 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK) sigmoid_sums_kernel(job j)
     int turns = 0;
     for (int64_t i = at.begin + threadIdx.x; i < at.end; i += VDNI_CUDA_BLOCK) {
         const int label = j.target[i];
-        if (label < 2) add_sigmoid_pixel(run, j.s[i], label);
+        if (label < 2) add_sigmoid_pixel(j, run, j.s[i], label);
         if (++turns % RUN == 0) move<SIGMOID_SUMS>(total, run);
     }
     move<SIGMOID_SUMS>(total, run);
@@ -132,7 +148,8 @@ struct sigmoid_gradient {
             const factors &f = j.factor[vdni_quotient(i, j.pixels)];
             const float p = vdni_sigmoid(j.s[i]), d = p - (float)label;
             const float h = f.square * d + f.slope[0][label];
-            slope = f.ce * class_weight(j, label) * d + p * (1.0f - p) * h;
+            const float focal = focal_slope(j, label == 1 ? p : 1.0f - p);
+            slope = f.ce * class_weight(j, label) * focal * d + p * (1.0f - p) * h;
         }
         j.ds[i] = slope;
     }
@@ -162,7 +179,8 @@ __device__ inline void add_softmax_pixel(const job &j, float *sum, int64_t at)
     sum[VALID] += 1.0f;
     sum[WEIGHT] += weight;
     sum[SIMPLE] += squares;
-    sum[CE] += weight * ((top - s[label]) + logf(all));
+    const float ce = (top - s[label]) + logf(all);
+    sum[CE] += weight * ce * focal_factor(j, ce);
 }
 
 /* Sums of a channel over the piece, from the probabilities in ds: threads side by side take
@@ -222,7 +240,7 @@ struct softmax_gradient {
         float *p = j.ds + at * k, mean = 0.0f;
         if (label >= k) return;
         const factors &f = j.factor[vdni_quotient(at, j.pixels)];
-        const float ce = f.ce * class_weight(j, label);
+        const float ce = f.ce * class_weight(j, label) * focal_slope(j, p[label]);
         for (int i = 0; i < k; i++) mean += p[i] * part(f, p[i], i, label == i);
         for (int i = 0; i < k; i++) {
             const int m = label == i;
@@ -235,6 +253,12 @@ struct softmax_gradient {
         return f.square * (p - (float)m) + f.slope[i][m];
     }
 };
+
+/* What the cross entropy of an image is divided by. */
+__device__ inline double divisor(const job &j, const double *total)
+{
+    return total[j.per_pixel ? VALID : WEIGHT];
+}
 
 /* ---- terms and factors ----------------------------------------------------------------------- */
 
@@ -264,7 +288,7 @@ __device__ inline void put_terms(const job &j, int64_t n, const double *total)
     }
     dice /= (double)(j.k - first);
     const double simple = total[SIMPLE] / (total[VALID] * (double)j.k);
-    const double ce = total[WEIGHT] > 0.0 ? total[CE] / total[WEIGHT] : 0.0;
+    const double below = divisor(j, total), ce = below > 0.0 ? total[CE] / below : 0.0;
     terms[0] = (float)(j.lambda[0] * simple + j.lambda[1] * ce + j.lambda[2] * dice);
     terms[1] = (float)simple;
     terms[2] = (float)ce;
@@ -295,7 +319,8 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK) terms_kernel(job j)
     if (thread > 0) return;
     const double scale = j.weights[2 * n + 1], w = j.weights[2 * n];
     j.factor[n].square = (float)(scale * j.lambda[0] * 8.0 * w / (total[VALID] * (double)j.k));
-    j.factor[n].ce = total[WEIGHT] > 0.0 ? (float)(scale * j.lambda[1] / total[WEIGHT]) : 0.0f;
+    const double below = divisor(j, total);
+    j.factor[n].ce = below > 0.0 ? (float)(scale * j.lambda[1] / below) : 0.0f;
     put_terms(j, n, total);
 }
 
@@ -379,6 +404,8 @@ job job_of(const vdni_op *op, void *workspace)
     j.ds = vdni_data<float>(op->out[0]);
     j.terms = vdni_data<float>(op->out[1]);
     for (int i = 0; i < 3; i++) j.lambda[i] = op->a.lambda[i];
+    j.focal = op->a.scale;
+    j.per_pixel = op->a.mode == VDNI_LOSS_PER_PIXEL;
     return j;
 }
 

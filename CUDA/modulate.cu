@@ -2,14 +2,21 @@
 #include "CUDA/channel_sums.cuh"
 #include "CUDA/modulate.cuh"
 
+extern "C" {
+#include "Ops/arithmetic.h"
+}
+
 namespace {
 
-/* Rows of an image in mod: c scales, then c shifts; or the shifts alone. */
+/* Rows of an image in mod: c scales, then c shifts; or the shifts alone; or plain factors alone. */
 struct modulation {
     const float *mod;
     int64_t c, width;
+    bool factors;
 
-    __device__ bool has_scale() const { return width != c; }
+    __device__ bool has_scale() const { return width != c || factors; }
+    __device__ bool has_shift() const { return !factors; }
+    __device__ float factor(float value) const { return factors ? value : 1.0f + value; }
     __device__ const float *scale(int64_t n) const { return mod + n * width; }
     __device__ const float *shift(int64_t n) const { return mod + n * width + (width - c); }
 };
@@ -29,11 +36,13 @@ struct modulate {
         if (mod.has_scale()) {
             vdni_load_row<V>(other, mod.scale(n), place.channel);
 #pragma unroll
-            for (int k = 0; k < V; k++) row[k] *= 1.0f + other[k];
+            for (int k = 0; k < V; k++) row[k] *= mod.factor(other[k]);
         }
-        vdni_load_row<V>(other, mod.shift(n), place.channel);
+        if (mod.has_shift()) {
+            vdni_load_row<V>(other, mod.shift(n), place.channel);
 #pragma unroll
-        for (int k = 0; k < V; k++) row[k] += other[k];
+            for (int k = 0; k < V; k++) row[k] += other[k];
+        }
         vdni_store<T, V>(y, at, row);
     }
 };
@@ -58,7 +67,7 @@ struct modulate_backward {
             for (int k = 0; k < V; k++) sums[SCALE][k] += row[k] * other[k];
             vdni_load_row<V>(other, mod.scale(n), channel);
 #pragma unroll
-            for (int k = 0; k < V; k++) row[k] *= 1.0f + other[k];
+            for (int k = 0; k < V; k++) row[k] *= mod.factor(other[k]);
         }
         vdni_add<T, V>(row, addend, at);
         vdni_store<T, V>(dx, at, row);
@@ -68,9 +77,14 @@ struct modulate_backward {
     {
         float *to = dmod + n * mod.width;
         if (mod.has_scale()) to[channel] = (float)total[SCALE];
-        to[mod.width - mod.c + channel] = (float)total[SHIFT];
+        if (mod.has_shift()) to[mod.width - mod.c + channel] = (float)total[SHIFT];
     }
 };
+
+modulation modulation_of(const vdni_op *op, const vdni_tensor *mod, int64_t c)
+{
+    return { vdni_data<float>(mod), c, mod->c, op->a.mode == VDNI_MODULATE_SCALE };
+}
 
 vdni_sums sums_of(const vdni_op *op, void *workspace)
 {
@@ -84,7 +98,7 @@ vdn_status vdni_cuda_run_modulate(vdn_ctx *ctx, vdni_device *device, const vdni_
 {
     const vdni_tensor *x = op->in[0], *mod = op->in[1], *y = op->out[0];
     const modulate body = {
-        vdni_view_of(x), vdni_view_of(y), { vdni_data<float>(mod), x->c, mod->c }, x->h * x->w
+        vdni_view_of(x), vdni_view_of(y), modulation_of(op, mod, x->c), x->h * x->w
     };
     return vdni_each(ctx, device, vdni_form_of(x->c, VDNI_WIDE, { x, y }, { mod }), body,
                      vdni_tensor_count(y));
@@ -104,7 +118,7 @@ vdn_status vdni_cuda_run_modulate_backward(vdn_ctx *ctx, vdni_device *device, co
                                      vdni_view_of(x),
                                      vdni_view_of(addend),
                                      vdni_view_of(dx),
-                                     { vdni_data<float>(mod), x->c, mod->c },
+                                     modulation_of(op, mod, x->c),
                                      vdni_data<float>(dmod) };
     const vdni_form form = vdni_form_of(x->c, VDNI_SUM_WIDE, { g, x, addend, dx }, { mod });
     return vdni_sum_channels(ctx, device, form, body, sums_of(op, workspace));

@@ -35,7 +35,8 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK)
 }
 
 struct factors {
-    float clip, b1, one_b1, b2, one_b2, lr, root, eps, decay, average, one_average;
+    float clip, b1, one_b1, b2, one_b2, lr, root, eps, decay, couple, average, one_average;
+    bool descends; /* SGD */
 };
 
 struct update {
@@ -45,8 +46,16 @@ struct update {
 
     __device__ void one(float *p, float *m, float *v, float g, bool decays) const
     {
-        const float slope = f.clip * g;
-        if (decays) *p -= f.decay * *p;
+        float slope = f.clip * g;
+        if (decays) {
+            slope += f.couple * *p;
+            *p -= f.decay * *p;
+        }
+        if (f.descends) {
+            *m = f.b1 * *m + slope;
+            *p -= f.lr * (slope + f.b1 * *m);
+            return;
+        }
         *m = f.b1 * *m + f.one_b1 * slope;
         *v = f.b2 * *v + f.one_b2 * (slope * slope);
         *p -= f.lr * *m / (sqrtf(*v) * f.root + f.eps);
@@ -63,7 +72,7 @@ struct update {
         if (average) vdni_load_row<V>(e, average, at);
 #pragma unroll
         for (int k = 0; k < V; k++)
-            one(&p[k], &m[k], &v[k], g[k], f.decay != 0.0f && (!decay_mask || decay_mask[at + k]));
+            one(&p[k], &m[k], &v[k], g[k], !decay_mask || decay_mask[at + k]);
         put<V>(parameters, at, p);
         put<V>(moment1, at, m);
         put<V>(moment2, at, v);
@@ -105,10 +114,12 @@ factors factors_of(const vdni_optimizer_step *s, double norm)
     f.one_b1 = (float)(1.0 - s->beta1);
     f.b2 = (float)s->beta2;
     f.one_b2 = (float)(1.0 - s->beta2);
-    f.lr = (float)(s->lr / (1.0 - pow(s->beta1, t)));
+    f.descends = s->kind == VDNI_OPTIMIZER_SGD;
+    f.lr = (float)(f.descends ? s->lr : s->lr / (1.0 - pow(s->beta1, t)));
     f.root = (float)(1.0 / sqrt(1.0 - pow(s->beta2, t)));
     f.eps = (float)s->eps;
-    f.decay = (float)(s->lr * s->weight_decay);
+    f.decay = s->kind == VDNI_OPTIMIZER_ADAMW ? (float)(s->lr * s->weight_decay) : 0.0f;
+    f.couple = s->kind == VDNI_OPTIMIZER_ADAMW ? 0.0f : (float)s->weight_decay;
     f.average = (float)s->average_decay;
     f.one_average = (float)(1.0 - s->average_decay);
     return f;

@@ -66,8 +66,94 @@ struct max_pool_backward {
     }
 };
 
+/* 3 x 3 windows with stride 2 and pad 1. */
+struct max_pool3 {
+    vdni_view x, y;
+    uint8_t *argmax;
+    int64_t h, w, c, out_h, out_w;
+
+    template <class T, int V>
+    __device__ void at(int64_t at) const
+    {
+        const vdni_place place = vdni_place_of(at, c);
+        const vdni_pixel p = vdni_pixel_of(place.pixel, out_h, out_w);
+        float best[V], next[V];
+        vdni_pack<uint8_t, V> index;
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            best[i] = -INFINITY;
+            index.x[i] = 4; /* the middle is always there */
+        }
+        for (int k = 0; k < 9; k++) {
+            const int64_t row = 2 * p.i + k / 3 - 1, column = 2 * p.j + k % 3 - 1;
+            if (row < 0 || row >= h || column < 0 || column >= w) continue;
+            vdni_load<T, V>(next, x, ((p.n * h + row) * w + column) * c + place.channel);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                const bool take = next[i] > best[i] || next[i] != next[i];
+                best[i] = take ? next[i] : best[i];
+                index.x[i] = take ? (uint8_t)k : index.x[i];
+            }
+        }
+        vdni_store<T, V>(y, at, best);
+        if (argmax) vdni_put<uint8_t, V>(argmax, at, index);
+    }
+};
+
+/* A pixel lies in the windows i/2 and (i+1)/2 of each axis, once if they are one. */
+struct max_pool3_backward {
+    vdni_view g, addend, dx;
+    const uint8_t *argmax;
+    int64_t h, w, c, out_h, out_w;
+
+    template <class T, int V>
+    __device__ void at(int64_t at) const
+    {
+        const vdni_place place = vdni_place_of(at, c);
+        const vdni_pixel p = vdni_pixel_of(place.pixel, h, w);
+        float sum[V] = {}, row[V];
+        for (int64_t i = p.i / 2; i <= (p.i + 1) / 2 && i < out_h; i++)
+            for (int64_t j = p.j / 2; j <= (p.j + 1) / 2 && j < out_w; j++) {
+                const int tap = (int)(3 * (p.i - 2 * i + 1) + p.j - 2 * j + 1);
+                const int64_t from = ((p.n * out_h + i) * out_w + j) * c + place.channel;
+                const vdni_pack<uint8_t, V> index = vdni_get<uint8_t, V>(argmax, from);
+                vdni_load<T, V>(row, g, from);
+#pragma unroll
+                for (int k = 0; k < V; k++) sum[k] += index.x[k] == tap ? row[k] : 0.0f;
+            }
+        vdni_add<T, V>(sum, addend, at);
+        vdni_store<T, V>(dx, at, sum);
+    }
+};
+
+vdn_status run_max3(vdn_ctx *ctx, vdni_device *device, const vdni_op *op)
+{
+    const vdni_tensor *x = op->in[0], *y = op->out[0], *argmax = op->out[1];
+    const max_pool3 body = { vdni_view_of(x), vdni_view_of(y), vdni_data<uint8_t>(argmax), x->h,
+                             x->w,            x->c,            y->h,                       y->w };
+    return vdni_each(ctx, device, vdni_form_of(x->c, VDNI_WIDE, { x, y }, { argmax }), body,
+                     vdni_tensor_count(y));
+}
+
+vdn_status run_max3_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op)
+{
+    const vdni_tensor *g = op->in[0], *argmax = op->in[1], *addend = op->in[2], *dx = op->out[0];
+    const max_pool3_backward body = { vdni_view_of(g),
+                                      vdni_view_of(addend),
+                                      vdni_view_of(dx),
+                                      vdni_data<uint8_t>(argmax),
+                                      dx->h,
+                                      dx->w,
+                                      dx->c,
+                                      g->h,
+                                      g->w };
+    const vdni_form form = vdni_form_of(dx->c, VDNI_WIDE, { g, addend, dx }, { argmax });
+    return vdni_each(ctx, device, form, body, vdni_tensor_count(dx));
+}
+
 vdn_status run_max(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *)
 {
+    if (op->a.kernel == 3) return run_max3(ctx, device, op);
     const vdni_tensor *x = op->in[0], *y = op->out[0], *argmax = op->out[1];
     const max_pool body = {
         vdni_view_of(x), vdni_view_of(y), vdni_data<uint8_t>(argmax), x->h, x->w, x->c
@@ -78,6 +164,7 @@ vdn_status run_max(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *)
 
 vdn_status run_max_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *)
 {
+    if (op->a.kernel == 3) return run_max3_backward(ctx, device, op);
     const vdni_tensor *g = op->in[0], *argmax = op->in[1], *addend = op->in[2], *dx = op->out[0];
     const max_pool_backward body = { vdni_view_of(g),
                                      vdni_view_of(addend),
@@ -98,6 +185,7 @@ struct average {
     int32_t kernel, stride, pad;
     int32_t team; /* threads to an output */
     float gain;
+    bool steps;
 };
 
 /* Sum of the window of output pixel p, every team-th element from @p lane. */
@@ -129,7 +217,8 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK) average_kernel(average k)
         if (k.team > 1) sum = vdni_warp_sum(sum);
         if (at >= k.outputs || lane != 0) continue;
         const double mean = sum / ((double)k.kernel * k.kernel);
-        const double value = k.gain > 0.0f ? (double)k.gain * mean : mean;
+        double value = k.gain > 0.0f ? (double)k.gain * mean : mean;
+        if (k.steps && value == value) value = value >= 1.0 ? 1.0 : 0.0;
         const bool is_full = k.gain > 0.0f && value > 1.0; /* written so that NaN stays NaN */
         vdni_set_value(k.y, at, is_full ? 1.0f : (float)value);
     }
@@ -141,7 +230,8 @@ vdn_status run_average(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, voi
     const vdni_attr &a = op->a;
     const int32_t team = a.kernel * a.kernel >= VDNI_CUDA_WARP ? VDNI_CUDA_WARP : 1;
     const average k = { vdni_view_of(x),      vdni_view_of(y), x->h,     x->w,  x->c, y->h,   y->w,
-                        vdni_tensor_count(y), a.kernel,        a.stride, a.pad, team, a.scale };
+                        vdni_tensor_count(y), a.kernel,        a.stride, a.pad, team, a.scale,
+                        a.mode == VDNI_POOL_STEP };
     return vdni_launch(ctx, device, average_kernel, vdni_blocks_for(device, k.outputs * team),
                        dim3(VDNI_CUDA_BLOCK), k);
 }

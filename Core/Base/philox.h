@@ -33,7 +33,8 @@ typedef enum {
     VDNI_FOR_PRIOR_CORRUPTION,
     VDNI_FOR_CONDITION_DROP,
     VDNI_FOR_VALIDATION,
-    VDNI_FOR_SIMULATION
+    VDNI_FOR_SIMULATION,
+    VDNI_FOR_BOOTSTRAP
 } vdni_noise_purpose;
 
 typedef struct vdni_noise_key {

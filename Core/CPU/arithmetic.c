@@ -213,15 +213,18 @@ static float *row_of(const plan *p, int64_t n, int row)
     return p->rows + (n * ROWS + row) * p->walk.width;
 }
 
+static int scales(const plan *p) { return p->op->a.mode == VDNI_MODULATE_SCALE; }
+
 static void fill_rows(const plan *p, const vdni_tensor *mod)
 {
     const int64_t c = p->walk.c;
+    const int scale = scales(p);
     for (int64_t n = 0; n < p->walk.n; n++) {
         const float *values = (const float *)mod->data + n * mod->c;
         const float *shift = mod->c == c ? values : values + c;
         for (int64_t i = 0; i < c; i++) {
-            row_of(p, n, SLOPE)[i] = mod->c == c ? 1.0f : 1.0f + values[i];
-            row_of(p, n, SHIFT)[i] = shift[i];
+            row_of(p, n, SLOPE)[i] = scale ? values[i] : mod->c == c ? 1.0f : 1.0f + values[i];
+            row_of(p, n, SHIFT)[i] = scale ? 0.0f : shift[i];
         }
         vdni_walk_repeat(&p->walk, row_of(p, n, SLOPE));
         vdni_walk_repeat(&p->walk, row_of(p, n, SHIFT));
@@ -246,7 +249,7 @@ static void modulate_backward_block(void *user, const vdni_block *b)
     float row[VDNI_LANES], wide[VDNI_LANES];
     const float *g = vdni_row_read(wide, op->in[0], b->at, b->count);
     add(b->sums[0], g, b->count);
-    if (op->in[2]->c != p->walk.c) {
+    if (op->in[2]->c != p->walk.c || scales(p)) {
         float x[VDNI_LANES];
         add_product(b->sums[1], g, vdni_row_read(x, op->in[1], b->at, b->count), b->count);
     }
@@ -262,10 +265,29 @@ static void put_dmod(const plan *p, const double *sums, const vdni_tensor *dmod)
         float *values = (float *)dmod->data + n * dmod->c;
         float *shift = dmod->c == c ? values : values + c;
         for (int64_t i = 0; i < c; i++) {
-            if (dmod->c != c) values[i] = (float)vdni_walk_total(&p->walk, 2, sums, 1, n)[i];
-            shift[i] = (float)vdni_walk_total(&p->walk, 2, sums, 0, n)[i];
+            if (dmod->c != c || scales(p)) values[i] = (float)vdni_walk_total(&p->walk, 2, sums, 1, n)[i];
+            if (!scales(p)) shift[i] = (float)vdni_walk_total(&p->walk, 2, sums, 0, n)[i];
         }
     }
+}
+
+/* ---- BIAS ------------------------------------------------------------------------------------ */
+
+static void bias_block(void *user, const vdni_block *b)
+{
+    const plan *p = user;
+    float buffer[VDNI_LANES];
+    float *row = vdni_row_open(buffer, p->op->out[0], b->at);
+    vdni_cpu_read(row, p->op->in[0], b->at, b->count);
+    add(row, p->rows + b->lane, b->count);
+    vdni_row_close(p->op->out[0], b->at, row, b->count);
+}
+
+static void bias_backward_block(void *user, const vdni_block *b)
+{
+    const plan *p = user;
+    float wide[VDNI_LANES];
+    add(b->sums[0], vdni_row_read(wide, p->op->in[0], b->at, b->count), b->count);
 }
 
 /* ---- table ----------------------------------------------------------------------------------- */
@@ -277,6 +299,13 @@ static int64_t product_bytes(const vdni_device *device, const vdni_op *op)
     (void)device;
     return vdni_walk_sum_count(&walk, 1) * (int64_t)sizeof(double) +
            walk.width * (int64_t)sizeof(float);
+}
+
+static int64_t bias_backward_bytes(const vdni_device *device, const vdni_op *op)
+{
+    const vdni_walk walk = vdni_walk_of(op->in[0]);
+    (void)device;
+    return vdni_walk_sum_count(&walk, 1) * (int64_t)sizeof(double);
 }
 
 static int64_t modulate_bytes(const vdni_device *device, const vdni_op *op)
@@ -308,6 +337,16 @@ static vdn_status run_add(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, 
     return run_blocks(device, op, add_block);
 }
 
+/* to[c] += the sums over all images. */
+static void add_totals(float *to, const plan *p, const double *sums)
+{
+    for (int64_t c = 0; c < p->walk.c; c++) {
+        double sum = 0;
+        for (int64_t n = 0; n < p->walk.n; n++) sum += vdni_walk_total(&p->walk, 1, sums, 0, n)[c];
+        to[c] += (float)sum;
+    }
+}
+
 static void copy_lambda(const plan *p, const vdni_tensor *lambda)
 {
     if (!lambda) return;
@@ -334,14 +373,8 @@ static vdn_status run_product_backward(vdn_ctx *ctx, vdni_device *device, const 
         vdni_walk_run(device->threads, &p.walk, product_backward_block, &p);
         return VDN_OK;
     }
-    float *dlambda = op->out[2]->data;
     vdni_walk_sum(device->threads, &p.walk, 1, workspace, product_backward_block, &p);
-    for (int64_t c = 0; c < p.walk.c; c++) {
-        double sum = 0;
-        for (int64_t n = 0; n < p.walk.n; n++)
-            sum += vdni_walk_total(&p.walk, 1, workspace, 0, n)[c];
-        dlambda[c] += (float)sum;
-    }
+    add_totals(op->out[2]->data, &p, workspace);
     return VDN_OK;
 }
 
@@ -398,7 +431,26 @@ static vdn_status run_modulate_backward(vdn_ctx *ctx, vdni_device *device, const
     return VDN_OK;
 }
 
-const vdni_cpu_entry vdni_cpu_arithmetic[9] = {
+static vdn_status run_bias(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    plan p = plan_of(op, workspace, 1);
+    (void)ctx;
+    copy_lambda(&p, op->in[1]);
+    vdni_walk_run(device->threads, &p.walk, bias_block, &p);
+    return VDN_OK;
+}
+
+static vdn_status run_bias_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op,
+                                    void *workspace)
+{
+    plan p = { .op = op, .walk = vdni_walk_of(op->in[0]) };
+    (void)ctx;
+    vdni_walk_sum(device->threads, &p.walk, 1, workspace, bias_backward_block, &p);
+    add_totals(op->out[0]->data, &p, workspace);
+    return VDN_OK;
+}
+
+const vdni_cpu_entry vdni_cpu_arithmetic[11] = {
     { run_add, NULL },
     { run_product, product_bytes },
     { run_product_backward, product_bytes },
@@ -408,4 +460,6 @@ const vdni_cpu_entry vdni_cpu_arithmetic[9] = {
     { run_mix_backward, NULL },
     { run_modulate, modulate_bytes },
     { run_modulate_backward, modulate_bytes },
+    { run_bias, product_bytes },
+    { run_bias_backward, bias_backward_bytes },
 };

@@ -96,13 +96,17 @@ static const struct {
     { VDNI_OP_MAX_POOL, 7, vdni_cpu_pool },
     { VDNI_OP_UPSAMPLE, 4, vdni_cpu_resample },
     { VDNI_OP_CONCAT, 2, vdni_cpu_concat },
-    { VDNI_OP_ADD, 9, vdni_cpu_arithmetic },
+    { VDNI_OP_ADD, 11, vdni_cpu_arithmetic },
     { VDNI_OP_SK_SELECT, 2, vdni_cpu_sk_select },
     { VDNI_OP_ATTENTION, 2, vdni_cpu_attention },
+    { VDNI_OP_LAYER_NORM, 2, vdni_cpu_layer_norm },
+    { VDNI_OP_WINDOW_ATTENTION, 2, vdni_cpu_window_attention },
     { VDNI_OP_TIME_EMBEDDING, 1, vdni_cpu_time_embedding },
     { VDNI_OP_COMBINE, 2, vdni_cpu_diffuse },
+    { VDNI_OP_ANCESTRAL, 3, vdni_cpu_draw },
     { VDNI_OP_NOISE, 1, vdni_cpu_noise },
     { VDNI_OP_SEGMENTATION_LOSS, 2, vdni_cpu_loss },
+    { VDNI_OP_EPSILON_LOSS, 2, vdni_cpu_process_loss },
 };
 
 static const vdni_cpu_entry *entry_of(vdni_op_kind kind)

@@ -29,8 +29,9 @@ typedef struct vdni_cpu_entry {
 /* Tables of the stems, indexed by position of the kind inside the stem (op.h order). */
 extern const vdni_cpu_entry vdni_cpu_conv[3], vdni_cpu_depthwise[3], vdni_cpu_linear[3],
     vdni_cpu_norm[2], vdni_cpu_activation[2], vdni_cpu_pool[7], vdni_cpu_resample[4],
-    vdni_cpu_concat[2], vdni_cpu_arithmetic[9], vdni_cpu_sk_select[2], vdni_cpu_attention[2],
-    vdni_cpu_time_embedding[1], vdni_cpu_diffuse[2], vdni_cpu_noise[1], vdni_cpu_loss[2];
+    vdni_cpu_concat[2], vdni_cpu_arithmetic[11], vdni_cpu_sk_select[2], vdni_cpu_attention[2],
+    vdni_cpu_layer_norm[2], vdni_cpu_window_attention[2], vdni_cpu_time_embedding[1], vdni_cpu_diffuse[2], vdni_cpu_draw[3], vdni_cpu_noise[1],
+    vdni_cpu_loss[2], vdni_cpu_process_loss[2];
 
 vdn_status vdni_cpu_optimize(vdn_ctx *ctx, vdni_device *device,
                              const struct vdni_optimizer_step *step);

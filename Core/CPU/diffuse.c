@@ -16,6 +16,15 @@ static VDNI_VECTOR void add_scaled(float *y, const float *a, float q, int64_t co
     for (int64_t i = 0; i < count; i++) y[i] += q * a[i];
 }
 
+/* Written so that NaN stays NaN. */
+static VDNI_VECTOR void bound(float *y, float most, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float x = y[i] > most ? most : y[i];
+        y[i] = x < -most ? -most : x;
+    }
+}
+
 /* A stack buffer, not y, takes the sum: y may be one of the inputs. */
 static void combine_piece(const vdni_op *op, int64_t n, int64_t at, int64_t count)
 {
@@ -26,6 +35,7 @@ static void combine_piece(const vdni_op *op, int64_t n, int64_t at, int64_t coun
     scale_into(sum, (const float *)term[0]->data + at, q[0], count);
     for (int i = 1; i < VDNI_COMBINE_TERMS; i++)
         if (term[i]) add_scaled(sum, (const float *)term[i]->data + at, q[i], count);
+    if (op->a.scale > 0.0f) bound(sum, op->a.scale, count);
     vdni_cpu_write(op->out[0], at, sum, count);
 }
 

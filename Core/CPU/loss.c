@@ -25,12 +25,35 @@ typedef struct {
     float *ds, *terms;
     int64_t n, pixels, k;
     float lambda[3];
+    double focal;
+    int per_pixel;
     sums *piece; /* n * PIECES */
 } job;
 
 static double class_weight(const job *j, uint8_t label)
 {
     return j->class_weights ? j->class_weights[label] : 1.0;
+}
+
+/* (1 - q)^f of the cross entropy @p ce = -log q. */
+static double focal_factor(const job *j, double ce)
+{
+    return j->focal > 0.0 ? pow(-expm1(-ce), j->focal) : 1.0;
+}
+
+/* The factor F of the gradient, from q. */
+static float focal_slope(const job *j, double q)
+{
+    const double f = j->focal, rest = 1.0 - q;
+    if (f == 0.0 || !(q > 0.0)) return isnan(q) ? NAN : 1.0f;
+    if (rest <= 0.0) return 0.0f;
+    return (float)(pow(rest, f) - f * q * pow(rest, f - 1.0) * log(q));
+}
+
+/* What the cross entropy of an image is divided by. */
+static double divisor(const job *j, const sums *all)
+{
+    return j->per_pixel ? all->valid : all->weight;
 }
 
 /* Cross entropy; p is written. */
@@ -54,7 +77,8 @@ static void add_softmax_pixel(const job *j, int64_t at, double w, sums *sum)
     const double c = class_weight(j, label);
     sum->valid += 1.0;
     sum->weight += c;
-    sum->ce += c * softmax_pixel(p, j->s + at * j->k, j->k, label);
+    const double ce = softmax_pixel(p, j->s + at * j->k, j->k, label);
+    sum->ce += c * ce * focal_factor(j, ce);
     double squares = 0.0;
     for (int64_t i = 0; i < j->k; i++) {
         const double m = label == i, d = m - p[i];
@@ -94,6 +118,19 @@ static VDNI_VECTOR void sigmoid_block(float sum[restrict SIGMOID_SUMS][LANES], f
         }
 }
 
+/* The cross entropy of each label with its factor, one pixel after the other. */
+static void add_focal(const job *j, int64_t first, int64_t count, double ce[2])
+{
+    ce[0] = ce[1] = 0.0;
+    for (int64_t i = first; i < first + count; i++) {
+        const uint8_t label = j->target[i];
+        if (label > 1) continue;
+        const double x = label ? -(double)j->s[i] : j->s[i];
+        const double value = x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
+        ce[label] += value * focal_factor(j, value);
+    }
+}
+
 /* Pixels first .. first + count - 1; a last block is padded with pixels that do not count. */
 static void add_sigmoid_piece(const job *j, int64_t first, int64_t count, double w, sums *sum)
 {
@@ -109,6 +146,7 @@ static void add_sigmoid_piece(const job *j, int64_t first, int64_t count, double
         for (int k = 0; k < SIGMOID_SUMS; k++)
             for (int l = 0; l < LANES; l++) total[k] += (double)lanes[k][l];
     }
+    if (j->focal > 0.0) add_focal(j, first, count, &total[CE0]);
     const double c0 = class_weight(j, 0), c1 = class_weight(j, 1);
     sum->valid = total[VALID];
     sum->weight = c0 * (total[VALID] - total[ONES]) + c1 * total[ONES];
@@ -163,7 +201,7 @@ static void finish_terms(const job *j, int64_t n)
     }
     dice /= (double)(j->k - first);
     const double simple = all->simple / (all->valid * (double)j->k);
-    const double ce = all->weight > 0.0 ? all->ce / all->weight : 0.0;
+    const double below = divisor(j, all), ce = below > 0.0 ? all->ce / below : 0.0;
     terms[0] = (float)(j->lambda[0] * simple + j->lambda[1] * ce + j->lambda[2] * dice);
     terms[1] = (float)simple;
     terms[2] = (float)ce;
@@ -185,7 +223,8 @@ static factors factors_of(const job *j, int64_t n)
     if (all->valid == 0.0) return f;
     f.square =
         (float)(scale * j->lambda[0] * 8.0 * j->weights[2 * n] / (all->valid * (double)j->k));
-    f.ce = all->weight > 0.0 ? (float)(scale * j->lambda[1] / all->weight) : 0.0f;
+    const double below = divisor(j, all);
+    f.ce = below > 0.0 ? (float)(scale * j->lambda[1] / below) : 0.0f;
     for (int64_t i = j->k > 1; i < j->k; i++) {
         const double *const d = all->dice + 3 * i;
         const double a = 2.0 * d[0] + 1.0, q = d[1] + d[2] + 1.0;
@@ -210,11 +249,24 @@ static VDNI_VECTOR void sigmoid_gradient(float *restrict ds, const uint8_t *rest
     }
 }
 
+/* The same with the factor F, before p is overwritten. */
+static void focal_gradient(const job *j, int64_t first, int64_t count, const factors *f,
+                           const float ce[2])
+{
+    for (int64_t i = first; i < first + count; i++) {
+        const uint8_t label = j->target[i];
+        const float p = j->ds[i], q = label == 1 ? p : 1.0f - p;
+        const float slope = label < 2 ? focal_slope(j, q) : 0.0f;
+        const float own[2] = { slope * ce[0], slope * ce[1] };
+        sigmoid_gradient(j->ds + i, j->target + i, 1, f, own);
+    }
+}
+
 static void softmax_gradient(const job *j, const factors *f, int64_t at)
 {
     const uint8_t label = j->target[at];
     float *const p = j->ds + at * j->k;
-    const float ce = f->ce * (float)class_weight(j, label);
+    const float ce = f->ce * (float)class_weight(j, label) * focal_slope(j, p[label]);
     float h[VDNI_LOSS_MAX_CHANNELS], mean = 0.0f;
     for (int64_t i = 0; i < j->k; i++) {
         const int m = label == i;
@@ -235,6 +287,10 @@ static void differentiate_piece(void *user, int64_t i)
     const factors f = factors_of(j, n);
     if (j->k == 1) {
         const float ce[2] = { f.ce * (float)class_weight(j, 0), f.ce * (float)class_weight(j, 1) };
+        if (j->focal > 0.0) {
+            focal_gradient(j, first + begin, end - begin, &f, ce);
+            return;
+        }
         sigmoid_gradient(j->ds + first + begin, j->target + first + begin, end - begin, &f, ce);
         return;
     }
@@ -256,6 +312,8 @@ static vdn_status run_segmentation(vdn_ctx *ctx, vdni_device *device, const vdni
               .pixels = s->h * s->w,
               .k = s->c,
               .lambda = { op->a.lambda[0], op->a.lambda[1], op->a.lambda[2] },
+              .focal = op->a.scale,
+              .per_pixel = op->a.mode == VDNI_LOSS_PER_PIXEL,
               .piece = workspace };
     (void)ctx;
     vdni_parallel_for(device->threads, s->n * PIECES, sum_piece, &j);

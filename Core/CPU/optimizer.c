@@ -8,7 +8,7 @@
 enum { LANES = 16 };
 
 typedef struct {
-    float clip, b1, one_b1, b2, one_b2, lr, root, eps, decay, average, one_average;
+    float clip, b1, one_b1, b2, one_b2, lr, root, eps, decay, couple, average, one_average;
 } factors;
 
 typedef struct {
@@ -41,6 +41,26 @@ static VDNI_VECTOR void update(float *restrict p, float *restrict m, float *rest
     }
 }
 
+/* g becomes c g + wd p; what follows clips no more. */
+static VDNI_VECTOR void couple_decay(float *restrict g, const float *restrict p,
+                                     const uint8_t *restrict mask, const factors *f, int64_t count)
+{
+    const float clip = f->clip, couple = f->couple;
+    for (int64_t i = 0; i < count; i++)
+        g[i] = clip * g[i] + (!mask || mask[i] ? couple * p[i] : 0.0f);
+}
+
+static VDNI_VECTOR void descend(float *restrict p, float *restrict m, float *restrict g,
+                                const factors *f, int64_t count)
+{
+    const float momentum = f->b1, lr = f->lr;
+    for (int64_t i = 0; i < count; i++) {
+        m[i] = momentum * m[i] + g[i];
+        p[i] -= lr * (g[i] + momentum * m[i]);
+        g[i] = 0.0f;
+    }
+}
+
 static VDNI_VECTOR void average_in(float *restrict e, const float *restrict p, const factors *f,
                                    int64_t count)
 {
@@ -66,8 +86,17 @@ static void update_chunk(void *user, int64_t k)
         for (int64_t i = begin; i < end; i++)
             if (!s->decay_mask || s->decay_mask[i])
                 s->parameters[i] -= j->f.decay * s->parameters[i];
-    update(s->parameters + begin, s->moment1 + begin, s->moment2 + begin, s->gradient + begin,
-           &j->f, end - begin);
+    factors f = j->f;
+    if (s->kind != VDNI_OPTIMIZER_ADAMW) {
+        couple_decay(s->gradient + begin, s->parameters + begin,
+                     s->decay_mask ? s->decay_mask + begin : NULL, &f, end - begin);
+        f.clip = 1.0f;
+    }
+    if (s->kind == VDNI_OPTIMIZER_SGD)
+        descend(s->parameters + begin, s->moment1 + begin, s->gradient + begin, &f, end - begin);
+    else
+        update(s->parameters + begin, s->moment1 + begin, s->moment2 + begin, s->gradient + begin,
+               &f, end - begin);
     if (s->average) average_in(s->average + begin, s->parameters + begin, &j->f, end - begin);
 }
 
@@ -85,16 +114,18 @@ vdn_status vdni_cpu_optimize(vdn_ctx *ctx, vdni_device *device, const vdni_optim
                          norm, (long long)step->step);
 
     const double t = (double)step->step;
+    const int decoupled = step->kind == VDNI_OPTIMIZER_ADAMW, sgd = step->kind == VDNI_OPTIMIZER_SGD;
     const double clip = step->clip > 0.0 && norm > step->clip ? step->clip / norm : 1.0;
     j.f = (factors){ .clip = (float)clip,
                      .b1 = (float)step->beta1,
                      .one_b1 = (float)(1.0 - step->beta1),
                      .b2 = (float)step->beta2,
                      .one_b2 = (float)(1.0 - step->beta2),
-                     .lr = (float)(step->lr / (1.0 - pow(step->beta1, t))),
+                     .lr = (float)(sgd ? step->lr : step->lr / (1.0 - pow(step->beta1, t))),
                      .root = (float)(1.0 / sqrt(1.0 - pow(step->beta2, t))),
                      .eps = (float)step->eps,
-                     .decay = (float)(step->lr * step->weight_decay),
+                     .decay = decoupled ? (float)(step->lr * step->weight_decay) : 0.0f,
+                     .couple = (float)step->weight_decay,
                      .average = (float)step->average_decay,
                      .one_average = (float)(1.0 - step->average_decay) };
     vdni_parallel_for(device->threads, VDNI_CHUNKS, update_chunk, &j);

@@ -3,6 +3,7 @@
 
 #include "CPU/walk.h"
 
+#include <math.h>
 #include <string.h>
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -143,6 +144,83 @@ static void max_backward_row(void *user, int64_t row)
     put_rest(op, (row * dx->w + 2 * columns) * dx->c, (dx->w - 2 * columns) * dx->c);
 }
 
+/* ---- max pool of 3 x 3 with overlap: channel by channel block ----------------------------------- */
+
+static VDNI_VECTOR void take_larger(float *restrict best, uint8_t *restrict index,
+                                    const float *restrict x, int64_t count, uint8_t tap)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const int take = x[i] > best[i] || x[i] != x[i];
+        best[i] = take ? x[i] : best[i];
+        index[i] = take ? tap : index[i];
+    }
+}
+
+/* Window @p j of output row @p row, channels [first, first + count). */
+static void max3_block(const vdni_op *op, int64_t row, int64_t j, int64_t first, int64_t count)
+{
+    const vdni_tensor *x = op->in[0];
+    vdni_tensor *y = op->out[0], *argmax = op->out[1];
+    float best[VDNI_LANES], buffer[VDNI_LANES];
+    uint8_t index[VDNI_LANES];
+    const int64_t n = row / y->h, top = 2 * (row % y->h) - 1, left = 2 * j - 1;
+    const int64_t at = (row * y->w + j) * y->c + first;
+
+    for (int64_t i = 0; i < count; i++) best[i] = -INFINITY;
+    memset(index, 4, (size_t)count); /* the middle is always there */
+    for (int64_t k = 0; k < 9; k++) {
+        const int64_t ih = top + k / 3, iw = left + k % 3;
+        if (ih < 0 || ih >= x->h || iw < 0 || iw >= x->w) continue;
+        const int64_t from = ((n * x->h + ih) * x->w + iw) * x->c + first;
+        take_larger(best, index, vdni_row_read(buffer, x, from, count), count, (uint8_t)k);
+    }
+    vdni_cpu_write(y, at, best, count);
+    if (argmax) memcpy((uint8_t *)argmax->data + at, index, (size_t)count);
+}
+
+static void max3_row(void *user, int64_t row)
+{
+    const vdni_op *op = user;
+    const vdni_tensor *y = op->out[0];
+    for (int64_t j = 0; j < y->w; j++)
+        for (int64_t first = 0; first < y->c; first += VDNI_LANES)
+            max3_block(op, row, j, first, min64(y->c - first, VDNI_LANES));
+}
+
+static VDNI_VECTOR void add_where(float *restrict to, const float *restrict g,
+                                  const uint8_t *restrict index, int64_t count, uint8_t tap)
+{
+    for (int64_t i = 0; i < count; i++) to[i] += index[i] == tap ? g[i] : 0.0f;
+}
+
+/* Pixel (@p row % h, @p j) lies in the windows i/2 and (i+1)/2 of each axis, once if they are one. */
+static void max3_backward_block(const vdni_op *op, int64_t row, int64_t j, int64_t first,
+                                int64_t count)
+{
+    const vdni_tensor *g = op->in[0], *dx = op->out[0];
+    const uint8_t *index = op->in[1]->data;
+    float to[VDNI_LANES] = { 0 }, buffer[VDNI_LANES];
+    const int64_t n = row / dx->h, i = row % dx->h;
+
+    for (int64_t oi = i / 2; oi <= (i + 1) / 2 && oi < g->h; oi++)
+        for (int64_t oj = j / 2; oj <= (j + 1) / 2 && oj < g->w; oj++) {
+            const int64_t tap = 3 * (i - 2 * oi + 1) + j - 2 * oj + 1;
+            const int64_t from = ((n * g->h + oi) * g->w + oj) * g->c + first;
+            add_where(to, vdni_row_read(buffer, g, from, count), index + from, count,
+                      (uint8_t)tap);
+        }
+    put_sum(op, (row * dx->w + j) * dx->c + first, to, op->in[2], count);
+}
+
+static void max3_backward_row(void *user, int64_t row)
+{
+    const vdni_op *op = user;
+    const vdni_tensor *dx = op->out[0];
+    for (int64_t j = 0; j < dx->w; j++)
+        for (int64_t first = 0; first < dx->c; first += VDNI_LANES)
+            max3_backward_block(op, row, j, first, min64(dx->c - first, VDNI_LANES));
+}
+
 /* ---- average pool ---------------------------------------------------------------------------- */
 
 static void average_row(void *user, int64_t row)
@@ -163,7 +241,8 @@ static void average_row(void *user, int64_t row)
                 for (int64_t iw = begin; iw < end; iw++)
                     sum += (double)vdni_cpu_get(x, ((image * x->h + ih) * x->w + iw) * x->c + c);
             const double mean = sum / (double)(k * k);
-            const double value = gain > 0.0 ? gain * mean : mean;
+            double value = gain > 0.0 ? gain * mean : mean;
+            if (op->a.mode == VDNI_POOL_STEP && value == value) value = value >= 1.0 ? 1.0 : 0.0;
             const int is_full = gain > 0.0 && value > 1.0; /* written so that NaN stays NaN */
             vdni_cpu_set(y, (row * y->w + j) * y->c + c, is_full ? 1.0f : (float)value);
         }
@@ -352,7 +431,7 @@ static vdn_status run_max(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, 
 {
     (void)ctx;
     (void)workspace;
-    return run_rows(device, op, op->out[0], max_row);
+    return run_rows(device, op, op->out[0], op->a.kernel == 3 ? max3_row : max_row);
 }
 
 static vdn_status run_max_backward(vdn_ctx *ctx, vdni_device *device, const vdni_op *op,
@@ -360,7 +439,8 @@ static vdn_status run_max_backward(vdn_ctx *ctx, vdni_device *device, const vdni
 {
     (void)ctx;
     (void)workspace;
-    return run_rows(device, op, op->out[0], max_backward_row);
+    return run_rows(device, op, op->out[0],
+                    op->a.kernel == 3 ? max3_backward_row : max_backward_row);
 }
 
 static vdn_status run_average(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)

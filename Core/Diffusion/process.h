@@ -36,6 +36,32 @@ void vdni_process_ddim(float row[VDNI_TERMS], const vdni_schedule *schedule, int
  * (1 - 1/sqrt(alpha_t)) f: it samples a biased law and is kept for comparison only. */
 void vdni_process_literal(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t);
 
+/* The mask that a noise estimate means, from terms as above with the estimate in place of x0:
+ * x0 = f + (x - f - sqrt(1 - abar) eps) / sqrt(abar). 1 <= t <= T, abar_t > 0. */
+void vdni_process_decode(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t);
+
+/* The process without a shift (f = 0 in every equation) from a row of the shifted one: f drops out. */
+void vdni_process_unshift(float row[VDNI_TERMS]);
+/* Its start: the prior is noised as a mask would be. */
+void vdni_process_start_unshifted(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t);
+
+/* Learned variance of a step from t to s < t: sigma = exp(row[0] v + row[1]), v = -1 the posterior's
+ * and v = 1 the forward process's; exp() is 0 at s = 0. */
+void vdni_process_sigma(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t, int64_t s);
+
+/* Flips (process bernoulli): x_t = 1 with probability abar x0 + (1 - abar) f, from terms of
+ * vdni_process_noise; and a step from t to s: probability kappa x + (abar_s - kappa abar_t) x0 with
+ * kappa = (1 - abar_s) / (1 - abar_t), whose marginals are those of the process. */
+void vdni_process_flip_noise(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t);
+void vdni_process_flip_step(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t,
+                            int64_t s);
+
+/* The weights of EPSILON_LOSS (Ops/process_loss.h) at t for a code of +-rho. clip as below: the squared
+ * error's weight is min(S, clip) / S. The cross entropy's weight is abar_t, which takes back the gain
+ * of the estimate; at t = 1 the posterior's variance is that of t = 2. */
+void vdni_process_epsilon_weights(float weights[8], const vdni_schedule *schedule, int64_t t,
+                                  double rho, double clip);
+
 /* Weight of the squared error on probabilities, min(S_t, clip) with S_t = rho^2 abar_t / (1 - abar_t):
  * Hang et al. 2023, arXiv:2303.09556. clip may be INFINITY (equation 8 of the paper). */
 float vdni_process_snr_weight(const vdni_schedule *schedule, int64_t t, double rho, double clip);

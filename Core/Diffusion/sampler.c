@@ -1,7 +1,6 @@
 #include "Diffusion/sampler.h"
 
 #include "Base/memory.h"
-#include "Base/parallel.h"
 #include "Diffusion/process.h"
 #include "Net/condition_unet.h"
 #include "Net/diffusion_unet.h"
@@ -20,6 +19,7 @@ struct vdni_sampler {
     vdni_plan *plans[PLAN_COUNT];
     void *arena, *workspace;
     float *host;        /* code, skip and foreground on the way to the device */
+    float *flipped;     /* image, with mirror */
     unsigned char *rows; /* what each step of a run is told, and the start: host */
     void *device_rows;   /* the same on the device */
     void *recording;     /* of a step */
@@ -32,8 +32,12 @@ struct vdni_sampler {
     vdni_id start_keys, start_coefficients, start_prior, start_x;    /* start */
     vdni_step_inputs in;                                             /* step */
     vdni_id projection[VDNI_MAX_LEVELS], gate[VDNI_MAX_LEVELS];
-    vdni_id coefficients, keys, next, probability;
+    vdni_id coefficients, decode, sigma, keys, next;
+    vdni_id estimate; /* of the mask: its probability, or its code in the noise modes */
 };
+
+/* What a step is told, per image: its key, then rows of coefficients, then its time. */
+enum { ROW_STEP, ROW_DECODE, ROW_SIGMA, ROWS };
 
 /* ---- the four graphs ---- */
 
@@ -63,15 +67,23 @@ static void numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_
     (void)snprintf(name, VDNI_TENSOR_NAME_BYTES, "%s%d", stem, (int)i);
 }
 
+/* Without a refiner there is the condition net only. */
+static int plan_count(const vdni_config *config)
+{
+    return vdni_has_refiner(config) ? PLAN_COUNT : PLAN_CONDITION + 1;
+}
+
 /* The features end with their projections: only those are kept for the steps. */
 static void build_condition(vdni_graph *g, const maker *m)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
+    const int refines = vdni_has_refiner(m->config);
     m->s->image = mask_input(g, m, "image", m->config->image_channels);
     const vdni_condition condition =
-        vdni_condition_unet(g, m->config, m->s->image, &m->s->cached);
+        vdni_condition_unet(g, m->config, m->s->image, refines ? &m->s->cached : NULL);
     m->s->logits = vdni_output(g, condition.logits, "logits");
-    for (int32_t l = 0; l < m->config->levels; l++) {
+    for (int32_t l = 0; refines && l < m->config->levels; l++) {
+        if (m->s->cached.projection[l] == VDNI_NONE) continue;
         numbered(name, "projection", l);
         vdni_output(g, m->s->cached.projection[l], name);
     }
@@ -82,13 +94,14 @@ static void build_gates(vdni_graph *g, const maker *m)
     char name[VDNI_TENSOR_NAME_BYTES];
     m->s->foreground = mask_input(g, m, "foreground", 1);
     vdni_condition_gates(g, m->config, &m->s->cached, m->s->foreground);
-    for (int32_t l = 0; m->config->nsa && l < m->config->levels; l++) {
+    for (int32_t l = 0; vdni_has_gates(m->config) && l < m->config->levels; l++) {
         numbered(name, "gate", l);
         vdni_output(g, m->s->cached.gate[l], name);
     }
 }
 
-/* x = f + sqrt(1 - abar) n, or n alone in the literal mode (its coefficient of f is 0). */
+/* x = f + sqrt(1 - abar) n, or n alone in the literal mode (its coefficient of f is 0). Flips: coins
+ * of the prior's probability. */
 static void build_start(vdni_graph *g, const maker *m)
 {
     const int64_t batch = m->options->batch;
@@ -99,8 +112,10 @@ static void build_start(vdni_graph *g, const maker *m)
     m->s->start_coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
     m->s->start_prior = vdni_borrow(g, vdni_input(g, "prior", nhwc, VDNI_F32));
     const vdni_id terms[2] = { m->s->start_prior, vdni_noise(g, m->s->start_keys, nhwc) };
-    m->s->start_x = vdni_borrow(
-        g, vdni_output(g, vdni_combine(g, m->s->start_coefficients, terms, 2), "x"));
+    const vdni_id x = m->config->process == VDNI_PROCESS_BERNOULLI
+                          ? vdni_draw(g, terms[0], terms[1])
+                          : vdni_combine(g, m->s->start_coefficients, terms, 2);
+    m->s->start_x = vdni_borrow(g, vdni_output(g, x, "x"));
 }
 
 static void step_inputs(vdni_graph *g, const maker *m)
@@ -116,6 +131,8 @@ static void step_inputs(vdni_graph *g, const maker *m)
     s->in.skip = m->config->prior_skip ? mask_input(g, m, "skip", k) : VDNI_NONE;
     s->in.t = vdni_input(g, "t", one, VDNI_F32);
     s->coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
+    if (vdni_gives_noise(m->config)) s->decode = vdni_input(g, "decode", four, VDNI_F32);
+    if (m->config->learn_sigma) s->sigma = vdni_input(g, "sigma", four, VDNI_F32);
     s->keys = vdni_input(g, "keys", keys, VDNI_I32);
 }
 
@@ -123,16 +140,17 @@ static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     vdni_cache cache;
-    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache.projection[l] = cache.gate[l] = VDNI_NONE;
+    vdni_cache_clear(&cache);
     for (int32_t l = 0; l < m->config->levels; l++) {
         const int64_t ds = (int64_t)m->config->stem_down << l;
         int64_t nhwc[4] = { m->options->batch, m->options->height / ds, m->options->width / ds,
                             vdni_level_in(m->config, l) };
         numbered(name, "projection", l);
-        cache.projection[l] = vdni_borrow(g, vdni_input(g, name, nhwc, m->options->activation));
+        if (vdni_fuses_at(m->config, l))
+            cache.projection[l] = vdni_borrow(g, vdni_input(g, name, nhwc, m->options->activation));
         nhwc[3] = 1;
         numbered(name, "gate", l);
-        if (m->config->nsa)
+        if (vdni_has_gates(m->config))
             cache.gate[l] = vdni_borrow(g, vdni_input(g, name, nhwc, VDNI_F32));
         m->s->projection[l] = cache.projection[l];
         m->s->gate[l] = cache.gate[l];
@@ -140,30 +158,72 @@ static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
     return cache;
 }
 
+static vdni_id noise_of(vdni_graph *g, const maker *m)
+{
+    int64_t nhwc[4];
+    mask_shape(nhwc, m, m->config->mask_channels);
+    return vdni_noise(g, m->s->keys, nhwc);
+}
+
+/* The sum of the terms after @p estimate in its place; the noise when the step has some. */
+static vdni_id linear_step(vdni_graph *g, const maker *m, vdni_id estimate, int noisy)
+{
+    const int shifted = m->config->process == VDNI_PROCESS_SHIFTED &&
+                        m->config->param != VDNI_PARAM_LITERAL;
+    const vdni_id terms[VDNI_TERMS] = {
+        [VDNI_TERM_X0] = estimate,
+        [VDNI_TERM_X] = m->s->in.x,
+        [VDNI_TERM_F] = shifted ? m->s->in.prior : VDNI_NONE,
+        [VDNI_TERM_NOISE] = noisy ? noise_of(g, m) : VDNI_NONE,
+    };
+    return vdni_combine(g, m->s->coefficients, terms, VDNI_TERMS);
+}
+
+/* The mask that the noise means, cut to the code's range, takes the place of x0. */
+static vdni_id noise_step(vdni_graph *g, const maker *m, vdni_id out)
+{
+    vdni_sampler *s = m->s;
+    vdni_id parts[2] = { out, VDNI_NONE };
+    const int learned = m->config->learn_sigma;
+    if (learned) vdni_split(g, out, m->config->mask_channels, parts);
+    const vdni_id terms[3] = { parts[0], s->in.x,
+                               m->config->process == VDNI_PROCESS_SHIFTED ? s->in.prior : VDNI_NONE };
+    s->estimate = vdni_output(
+        g, vdni_combine_bounded(g, s->decode, terms, 3, (float)m->config->signal_scale), "estimate");
+    if (!learned) return linear_step(g, m, s->estimate, m->options->eta > 0.0);
+    const vdni_id mean = linear_step(g, m, s->estimate, 0);
+    return vdni_ancestral(g, mean, parts[1], noise_of(g, m), s->sigma);
+}
+
+static vdni_id flip_step(vdni_graph *g, const maker *m, vdni_id out)
+{
+    vdni_sampler *s = m->s;
+    s->estimate = vdni_output(g, vdni_flip(g, out, s->in.x), "estimate");
+    const vdni_id terms[2] = { s->estimate, s->in.x };
+    return vdni_draw(g, vdni_combine(g, s->coefficients, terms, 2), noise_of(g, m));
+}
+
+static vdni_id mask_step(vdni_graph *g, const maker *m, vdni_id out)
+{
+    const vdni_id code =
+        vdni_encode(g, out, (float)m->config->signal_scale, 0, &m->s->estimate);
+    vdni_output(g, m->s->estimate, "probability");
+    return linear_step(g, m, code, m->options->eta > 0.0);
+}
+
 /* x is renewed in place: `next` is given the memory of `x` when the plans are bound. */
 static void build_step(vdni_graph *g, const maker *m)
 {
+    const vdni_config *config = m->config;
     vdni_sampler *s = m->s;
-    int64_t nhwc[4];
-    vdni_id terms[VDNI_TERMS] = { VDNI_NONE, VDNI_NONE, VDNI_NONE, VDNI_NONE };
-
-    mask_shape(nhwc, m, m->config->mask_channels);
     step_inputs(g, m);
     const vdni_cache cache = cache_inputs(g, m);
-    const vdni_id out = vdni_diffusion_unet(g, m->config, &s->in, &cache);
-    if (m->config->param == VDNI_PARAM_LITERAL) {
-        terms[VDNI_TERM_X0] = out; /* z */
-        terms[VDNI_TERM_NOISE] = vdni_noise(g, s->keys, nhwc);
-    } else {
-        terms[VDNI_TERM_X0] =
-            vdni_encode(g, out, (float)m->config->signal_scale, 0, &s->probability);
-        terms[VDNI_TERM_F] = s->in.prior;
-        if (m->options->eta > 0.0) terms[VDNI_TERM_NOISE] = vdni_noise(g, s->keys, nhwc);
-        vdni_output(g, s->probability, "probability");
-    }
-    terms[VDNI_TERM_X] = s->in.x;
-    s->next = vdni_borrow(
-        g, vdni_output(g, vdni_combine(g, s->coefficients, terms, VDNI_TERMS), "next"));
+    const vdni_id out = vdni_diffusion_unet(g, config, &s->in, &cache);
+    const vdni_id next = config->process == VDNI_PROCESS_BERNOULLI ? flip_step(g, m, out)
+                         : vdni_gives_noise(config)                ? noise_step(g, m, out)
+                         : config->param == VDNI_PARAM_LITERAL     ? linear_step(g, m, out, 1)
+                                                                   : mask_step(g, m, out);
+    s->next = vdni_borrow(g, vdni_output(g, next, "next"));
 }
 
 static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *m,
@@ -195,18 +255,19 @@ static int64_t pixels_of(const vdni_sampler *s)
     return s->options.batch * s->options.height * s->options.width;
 }
 
-/* A row: per image the noise key, the four coefficients and the time. */
 static int64_t row_bytes(const vdni_sampler *s)
 {
-    return s->options.batch * (VDNI_NOISE_KEY_WORDS + VDNI_TERMS + 1) * (int64_t)sizeof(float);
+    return s->options.batch * (VDNI_NOISE_KEY_WORDS + ROWS * VDNI_TERMS + 1) *
+           (int64_t)sizeof(float);
 }
 
 static int64_t rows_bytes(const vdni_sampler *s) { return (s->options.steps + 1) * row_bytes(s); }
 
 static void forget_ids(vdni_sampler *s)
 {
-    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++)
-        s->cached.projection[l] = s->cached.gate[l] = VDNI_NONE;
+    vdni_cache_clear(&s->cached);
+    s->decode = s->sigma = VDNI_NONE;
+    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) s->projection[l] = s->gate[l] = VDNI_NONE;
 }
 
 static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
@@ -216,7 +277,8 @@ static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
         o->width % config->pad_multiple)
         return vdni_fail(ctx, VDN_ERR_ARGUMENT, "image of %lld x %lld, needed multiples of %d",
                          (long long)o->height, (long long)o->width, config->pad_multiple);
-    if (o->start < 1 || o->start > config->time_steps || o->steps < 1 || o->steps > o->start)
+    if (vdni_has_refiner(config) &&
+        (o->start < 1 || o->start > config->time_steps || o->steps < 1 || o->steps > o->start))
         return vdni_fail(ctx, VDN_ERR_ARGUMENT,
                          "%d steps from t = %d: start lies in 1..%d and steps in 1..start", o->steps,
                          o->start, config->time_steps);
@@ -236,7 +298,7 @@ static vdn_status create_plans(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler
                                int64_t *arena_bytes, int64_t *workspace_bytes)
 {
     const maker m = { &s->config, &s->options, s };
-    for (int i = 0; i < PLAN_COUNT; i++) {
+    for (int i = 0; i < plan_count(&s->config); i++) {
         vdni_graph *g = NULL;
         VDN_CHECK(build(ctx, &g, i, &m, weights->table));
         const vdn_status status = vdni_plan_create(ctx, &s->plans[i], g, ctx->backend, ctx->device);
@@ -273,8 +335,20 @@ static vdn_status bind(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler_weights
 {
     const vdni_plan_binding binding = { s->arena, s->workspace, weights->values, NULL,
                                         weights->version };
-    for (int i = 0; i < PLAN_COUNT; i++) VDN_CHECK(vdni_plan_bind(ctx, s->plans[i], &binding));
-    return connect(ctx, s);
+    for (int i = 0; i < plan_count(&s->config); i++)
+        VDN_CHECK(vdni_plan_bind(ctx, s->plans[i], &binding));
+    return vdni_has_refiner(&s->config) ? connect(ctx, s) : VDN_OK;
+}
+
+static vdn_status create_rows(vdn_ctx *ctx, vdni_sampler *s)
+{
+    const vdni_config *config = &s->config;
+    const vdni_sampler_options *o = &s->options;
+    VDN_CHECK(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
+    VDN_CHECK(VDNI_NEW(ctx, s->grid, (int64_t)o->steps + 1));
+    VDN_CHECK(vdni_process_grid(ctx, s->grid, s->schedule, o->steps, o->start));
+    VDN_CHECK(VDNI_NEW(ctx, s->rows, rows_bytes(s)));
+    return ctx->backend->allocate(ctx, ctx->device, &s->device_rows, rows_bytes(s));
 }
 
 vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_config *config,
@@ -294,12 +368,9 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     s->options = *options;
     if (s->options.batch == 0) s->options.batch = 1;
     pixels = pixels_of(s);
-    VDN_TRY(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
-    VDN_TRY(VDNI_NEW(ctx, s->grid, (int64_t)options->steps + 1));
-    VDN_TRY(vdni_process_grid(ctx, s->grid, s->schedule, options->steps, options->start));
     VDN_TRY(VDNI_NEW(ctx, s->host, pixels * (2 * config->mask_channels + 1)));
-    VDN_TRY(VDNI_NEW(ctx, s->rows, rows_bytes(s)));
-    VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->device_rows, rows_bytes(s)));
+    if (config->mirror) VDN_TRY(VDNI_NEW(ctx, s->flipped, pixels * config->image_channels));
+    if (vdni_has_refiner(config)) VDN_TRY(create_rows(ctx, s));
     VDN_TRY(create_plans(ctx, s, weights, &arena_bytes, &workspace_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->arena, arena_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->workspace, workspace_bytes));
@@ -323,6 +394,7 @@ void vdni_sampler_free(vdn_ctx *ctx, vdni_sampler *s)
     if (s->device_rows) ctx->backend->release(ctx, ctx->device, s->device_rows);
     vdni_free(ctx, s->rows);
     vdni_free(ctx, s->host);
+    vdni_free(ctx, s->flipped);
     vdni_free(ctx, s);
 }
 
@@ -340,7 +412,7 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
     scratch->options = *options;
     if (options->batch == 0) scratch->options.batch = 1;
     const maker m = { config, &scratch->options, scratch };
-    for (int i = 0; i < PLAN_COUNT; i++) {
+    for (int i = 0; i < plan_count(config); i++) {
         vdni_graph *g = NULL;
         vdni_plan_memory memory;
         VDN_TRY(build(ctx, &g, i, &m, &table));
@@ -350,84 +422,11 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
         if (memory.arena_bytes > arena) arena = memory.arena_bytes;
         state += memory.state_bytes;
     }
-    *bytes = arena + state + rows_bytes(scratch);
+    *bytes = arena + state + (vdni_has_refiner(config) ? rows_bytes(scratch) : 0);
 done:
     vdni_parameters_free(ctx, &table);
     vdni_free(ctx, scratch);
     return status;
-}
-
-/* ---- priors on the host ---- */
-
-enum { SOME_PIXELS = 4096 };
-
-typedef struct {
-    const vdni_prior_planes *out;
-    const vdni_config *config;
-    const float *p;
-    float *logits;
-    int64_t pixels;
-    int32_t k;
-} prior_task;
-
-static int64_t task_count(int64_t pixels) { return (pixels + SOME_PIXELS - 1) / SOME_PIXELS; }
-
-static int64_t task_end(const prior_task *t, int64_t index)
-{
-    const int64_t end = (index + 1) * SOME_PIXELS;
-    return end < t->pixels ? end : t->pixels;
-}
-
-static float clipped(double value)
-{
-    return (float)(value < -4.0 ? -4.0 : value > 4.0 ? 4.0 : value);
-}
-
-static void prior_some(void *user, int64_t index)
-{
-    const prior_task *t = user;
-    const int32_t k = t->config->mask_channels;
-    const double rho = t->config->signal_scale;
-    const float *p = t->p;
-    for (int64_t i = index * SOME_PIXELS * k; i < task_end(t, index) * k; i++) {
-        const double q = p[i];
-        t->out->code[i] =
-            t->config->param == VDNI_PARAM_LITERAL ? p[i] : (float)(rho * (2.0 * q - 1.0));
-        t->out->skip[i] = clipped(k == 1 ? log(q) - log1p(-q) : log(q));
-    }
-    for (int64_t i = index * SOME_PIXELS; i < task_end(t, index); i++)
-        t->out->foreground[i] = k == 1 ? p[i] : 1.0f - p[i * k];
-}
-
-void vdni_prior_inputs(const vdni_prior_planes *out, const float *p, int64_t pixels,
-                       const vdni_config *config, int32_t threads)
-{
-    prior_task t = { .out = out, .config = config, .p = p, .pixels = pixels };
-    vdni_parallel_for(threads, task_count(pixels), prior_some, &t);
-}
-
-static void probabilities_some(void *user, int64_t index)
-{
-    const prior_task *t = user;
-    const int32_t k = t->k;
-    for (int64_t i = index * SOME_PIXELS; i < task_end(t, index); i++) {
-        float *s = t->logits + i * k;
-        double sum = 0.0, top = s[0];
-        if (k == 1) {
-            s[0] = (float)(1.0 / (1.0 + exp(-(double)s[0])));
-            continue;
-        }
-        for (int32_t c = 1; c < k; c++)
-            if (s[c] > top) top = s[c];
-        for (int32_t c = 0; c < k; c++) sum += exp(s[c] - top);
-        for (int32_t c = 0; c < k; c++) s[c] = (float)(exp(s[c] - top) / sum);
-    }
-}
-
-void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k, int32_t threads)
-{
-    prior_task t = { .logits = p, .pixels = pixels, .k = k };
-    vdni_parallel_for(threads, task_count(pixels), probabilities_some, &t);
 }
 
 /* ---- runs ---- */
@@ -444,6 +443,10 @@ vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *pr
     const int64_t pixels = pixels_of(s), k = s->config.mask_channels;
     const vdni_prior_planes planes = { s->host, s->host + pixels * k, s->host + 2 * pixels * k };
 
+    if (!vdni_has_refiner(&s->config)) { /* it is the result of every run */
+        memcpy(s->host, prior, (size_t)(pixels * k) * sizeof *prior);
+        return VDN_OK;
+    }
     vdni_prior_inputs(&planes, prior, pixels, &s->config, ctx->threads);
     VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, planes.code));
     VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, planes.skip));
@@ -451,7 +454,7 @@ vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *pr
     return vdni_plan_run(ctx, s->plans[PLAN_GATES], VDNI_RUN_ALL);
 }
 
-vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+static vdn_status run_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
 {
     const int64_t pixels = pixels_of(s);
     const int32_t k = s->config.mask_channels;
@@ -460,6 +463,45 @@ vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, c
     VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_CONDITION], s->logits, prior,
                             pixels * k * (int64_t)sizeof *prior));
     vdni_logits_to_probabilities(prior, pixels, k, ctx->threads);
+    return VDN_OK;
+}
+
+/* Bit 0: left and right change places; bit 1: top and bottom. */
+enum { FLIPS = 4 };
+
+/* out (+)= the flipped planes of @p from, (B,H,W,channels). */
+static void flip(float *out, const float *from, const vdni_sampler *s, int64_t channels, int flips,
+                 int adds)
+{
+    const int64_t h = s->options.height, w = s->options.width;
+    for (int64_t row = 0; row < s->options.batch * h; row++) {
+        const int64_t y = row % h, source = row - y + (flips & 2 ? h - 1 - y : y);
+        for (int64_t x = 0; x < w; x++) {
+            const float *a = from + (source * w + (flips & 1 ? w - 1 - x : x)) * channels;
+            float *b = out + (row * w + x) * channels;
+            for (int64_t c = 0; c < channels; c++) b[c] = adds ? b[c] + a[c] : a[c];
+        }
+    }
+}
+
+/* The mean over the flips of the image, each result flipped back. */
+static vdn_status run_mirrored(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+{
+    const int64_t pixels = pixels_of(s), k = s->config.mask_channels;
+    float *const found = s->host;
+    for (int f = 0; f < FLIPS; f++) {
+        flip(s->flipped, image, s, s->config.image_channels, f, 0);
+        VDN_CHECK(run_condition(ctx, s, found, s->flipped));
+        flip(prior, found, s, k, f, f > 0);
+    }
+    for (int64_t i = 0; i < pixels * k; i++) prior[i] /= FLIPS;
+    return VDN_OK;
+}
+
+vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+{
+    VDN_CHECK(s->config.mirror ? run_mirrored(ctx, s, prior, image)
+                               : run_condition(ctx, s, prior, image));
     return vdni_sampler_set_prior(ctx, s, prior);
 }
 
@@ -468,47 +510,77 @@ int64_t vdni_sampler_time(const vdni_sampler *s, int32_t i)
     return s->grid[s->options.steps - i];
 }
 
-/* Row @p index of the run: keys, then coefficients, then times of the whole batch. */
+/* Row @p index of the run: keys, then each kind of coefficients, then times of the whole batch. */
 static void fill_row(vdni_sampler *s, int64_t index, const vdni_noise_key *keys,
-                     const float terms[VDNI_TERMS], int64_t t)
+                     const float terms[ROWS][VDNI_TERMS], int64_t t)
 {
     const int64_t batch = s->options.batch;
     const int is_start = index == 0;
     unsigned char *row = s->rows + index * row_bytes(s);
     int32_t *words = (int32_t *)(void *)row;
     float *coefficients = (float *)(void *)(words + batch * VDNI_NOISE_KEY_WORDS);
-    float *times = coefficients + batch * VDNI_TERMS;
+    float *times = coefficients + ROWS * batch * VDNI_TERMS;
 
     for (int64_t i = 0; i < batch; i++) {
         vdni_noise_key key = keys[i];
         key.purpose = is_start ? VDNI_FOR_SAMPLER_START : VDNI_FOR_SAMPLER_STEP;
         key.step = (uint32_t)t;
         vdni_noise_key_pack(words + i * VDNI_NOISE_KEY_WORDS, &key);
-        memcpy(coefficients + i * VDNI_TERMS, terms, VDNI_TERMS * sizeof *terms);
+        for (int64_t r = 0; r < ROWS; r++)
+            memcpy(coefficients + (r * batch + i) * VDNI_TERMS, terms[r], sizeof terms[r]);
         times[i] = (float)t;
     }
+}
+
+/* Coefficients of prior and noise. Where a step has no shift, the prior is no term of its sums: what the
+ * rows say of it is not read. */
+static void start_terms(float c[VDNI_TERMS], const vdni_sampler *s)
+{
+    float terms[VDNI_TERMS];
+    if (s->config.process == VDNI_PROCESS_DDPM)
+        vdni_process_start_unshifted(terms, s->schedule, s->options.start);
+    else
+        vdni_process_start(terms, s->schedule, s->options.start);
+    memset(c, 0, VDNI_TERMS * sizeof *c);
+    c[0] = terms[VDNI_TERM_F];
+    c[1] = terms[VDNI_TERM_NOISE];
+    if (s->config.param == VDNI_PARAM_LITERAL) { /* Algorithm 2, line 1: x_T ~ N(0, I) */
+        c[0] = 0.0f;
+        c[1] = 1.0f;
+    }
+}
+
+static void step_terms(float c[ROWS][VDNI_TERMS], const vdni_sampler *s, int64_t t, int64_t next)
+{
+    const vdni_config *config = &s->config;
+    const double eta = config->learn_sigma ? 1.0 : s->options.eta; /* its mean is the ancestral one */
+    memset(c, 0, ROWS * sizeof *c);
+    if (config->process == VDNI_PROCESS_BERNOULLI)
+        vdni_process_flip_step(c[ROW_STEP], s->schedule, t, next);
+    else if (config->param == VDNI_PARAM_LITERAL)
+        vdni_process_literal(c[ROW_STEP], s->schedule, t);
+    else
+        vdni_process_ddim(c[ROW_STEP], s->schedule, t, next, eta);
+    if (vdni_gives_noise(config)) vdni_process_decode(c[ROW_DECODE], s->schedule, t);
+    if (!config->learn_sigma) return;
+    float sigma[VDNI_TERMS];
+    vdni_process_sigma(sigma, s->schedule, t, next);
+    c[ROW_STEP][VDNI_TERM_NOISE] = 0.0f; /* it is learned */
+    memcpy(c[ROW_SIGMA], sigma, sizeof sigma);
 }
 
 /* Everything the steps of a run differ in goes to the device at once. */
 static vdn_status put_rows(vdn_ctx *ctx, vdni_sampler *s, const vdni_noise_key *keys)
 {
-    const int32_t literal = s->config.param == VDNI_PARAM_LITERAL, steps = s->options.steps;
-    float terms[VDNI_TERMS];
+    const int32_t steps = s->options.steps;
+    float terms[ROWS][VDNI_TERMS] = { { 0.0f } };
 
-    vdni_process_start(terms, s->schedule, s->options.start);
-    float c[VDNI_TERMS] = { terms[VDNI_TERM_F], terms[VDNI_TERM_NOISE], 0.0f, 0.0f };
-    if (literal) { /* Algorithm 2, line 1: x_T ~ N(0, I) */
-        c[0] = 0.0f;
-        c[1] = 1.0f;
-    }
-    fill_row(s, 0, keys, c, s->options.start);
+    start_terms(terms[ROW_STEP], s);
+    fill_row(s, 0, keys, (const float(*)[VDNI_TERMS])terms, s->options.start);
     for (int32_t i = 1; i <= steps; i++) {
         const int64_t t = s->grid[steps + 1 - i], next = s->grid[steps - i];
-        if (literal)
-            vdni_process_literal(terms, s->schedule, t);
-        else
-            vdni_process_ddim(terms, s->schedule, t, next, s->options.eta);
-        fill_row(s, i, keys, terms, t);
+        step_terms(terms, s, t, next);
+        fill_row(s, i, keys, (const float(*)[VDNI_TERMS])terms, t);
     }
     return ctx->backend->put(ctx, ctx->device, s->device_rows, s->rows, rows_bytes(s));
 }
@@ -516,6 +588,7 @@ static vdn_status put_rows(vdn_ctx *ctx, vdni_sampler *s, const vdni_noise_key *
 /* Part of row @p index, from @p offset on, to input @p id. */
 static vdn_status copy_row(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, int64_t offset)
 {
+    if (id == VDNI_NONE) return VDN_OK;
     const vdni_tensor *to = vdni_plan_tensor(s->plans[plan], id);
     return ctx->backend->copy(ctx, ctx->device, to->data,
                               (const unsigned char *)s->device_rows + offset,
@@ -561,18 +634,22 @@ static vdn_status step(vdn_ctx *ctx, vdni_sampler *s, int64_t index)
     const int64_t word = s->options.batch * (int64_t)sizeof(float), row = index * row_bytes(s);
     const int64_t coefficients = row + VDNI_NOISE_KEY_WORDS * word;
     VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->keys, row));
-    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->coefficients, coefficients));
-    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->in.t, coefficients + VDNI_TERMS * word));
+    const int64_t some = VDNI_TERMS * word;
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->coefficients, coefficients + ROW_STEP * some));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->decode, coefficients + ROW_DECODE * some));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->sigma, coefficients + ROW_SIGMA * some));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->in.t, coefficients + ROWS * some));
     return run_step(ctx, s);
 }
 
-/* The literal mode ends with a code in {0, 1} plus error: cut to [0, 1]. */
-static vdn_status read_literal(vdn_ctx *ctx, vdni_sampler *s, float *probability, int64_t count)
+static vdn_status read_result(vdn_ctx *ctx, vdni_sampler *s, float *probability)
 {
-    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_STEP], s->in.x, probability,
-                            count * (int64_t)sizeof *probability));
-    for (int64_t i = 0; i < count; i++)
-        probability[i] = probability[i] < 0.0f ? 0.0f : probability[i] > 1.0f ? 1.0f : probability[i];
+    const vdni_config *config = &s->config;
+    const int literal = config->param == VDNI_PARAM_LITERAL;
+    const int is_mask = config->param == VDNI_PARAM_X0 && config->process != VDNI_PROCESS_BERNOULLI;
+    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_STEP], literal ? s->in.x : s->estimate, probability,
+                            pixels_of(s) * config->mask_channels * (int64_t)sizeof *probability));
+    if (!is_mask) vdni_codes_to_probabilities(probability, pixels_of(s), config);
     return VDN_OK;
 }
 
@@ -582,13 +659,15 @@ vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *s, float *probability,
     const int64_t count = pixels_of(s) * s->config.mask_channels;
     const int32_t steps = s->options.steps;
 
+    if (!vdni_has_refiner(&s->config)) {
+        memcpy(probability, s->host, (size_t)count * sizeof *probability);
+        return VDN_OK;
+    }
     VDN_CHECK(put_rows(ctx, s, keys));
     VDN_CHECK(start(ctx, s));
     for (int32_t i = 1; i <= steps; i++) {
         VDN_CHECK(vdni_report(ctx, (double)(i - 1) / steps));
         VDN_CHECK(step(ctx, s, i));
     }
-    if (s->config.param == VDNI_PARAM_LITERAL) return read_literal(ctx, s, probability, count);
-    return vdni_plan_get(ctx, s->plans[PLAN_STEP], s->probability, probability,
-                         count * (int64_t)sizeof *probability);
+    return read_result(ctx, s, probability);
 }

@@ -8,6 +8,7 @@
 #define VDNI_SAMPLER_H
 
 #include "Base/philox.h"
+#include "Diffusion/prior.h"
 #include "Graph/plan.h"
 #include "Net/config.h"
 
@@ -42,7 +43,8 @@ VDN_MUST_USE vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes,
                                               const vdni_config *config,
                                               const vdni_sampler_options *options);
 
-/* The condition pass. @p image (B,H,W,Cb) normalised; @p prior (B,H,W,K) probabilities, host memory.
+/* The condition pass; with mirror the mean of four, over the flips of height and width. @p image
+ * (B,H,W,Cb) normalised; @p prior (B,H,W,K) probabilities, host memory.
  * The prior also becomes the sampler's start until vdni_sampler_set_prior replaces it. */
 VDN_MUST_USE vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *sampler, float *prior,
                                                const float *image);
@@ -51,24 +53,13 @@ VDN_MUST_USE vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *sampl
 VDN_MUST_USE vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *sampler,
                                                const float *prior);
 
-/* One sample of each image last given to vdni_sampler_condition: @p probability (B,H,W,K).
+/* Without a refiner (vdni_has_refiner) the prior is the sample, whatever the key.
+ * One sample of each image last given to vdni_sampler_condition: @p probability (B,H,W,K).
  * @p keys (B) name the noise; purpose and step are set here. */
 VDN_MUST_USE vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *sampler, float *probability,
                                          const vdni_noise_key *keys);
 
 /* Times of the steps, for a report: t of step i, i = 0 .. steps-1 (first executed first). */
 int64_t vdni_sampler_time(const vdni_sampler *sampler, int32_t i);
-
-/* Prior probabilities -> what the diffusion net is given, on the host. All (pixels, K) but
- * foreground, which is (pixels): f = rho(2p-1) (or p in the literal mode), skip = logit(p) clipped to
- * +-4 (K > 1: log p clipped to +-4), foreground = p (K > 1: 1 - p of class 0). */
-typedef struct vdni_prior_planes {
-    float *code, *skip, *foreground;
-} vdni_prior_planes;
-void vdni_prior_inputs(const vdni_prior_planes *out, const float *p, int64_t pixels,
-                       const vdni_config *config, int32_t threads);
-
-/* Logits (pixels, K) -> probabilities in place: sigmoid for K = 1, softmax otherwise. */
-void vdni_logits_to_probabilities(float *p, int64_t pixels, int32_t k, int32_t threads);
 
 #endif

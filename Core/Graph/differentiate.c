@@ -2,8 +2,10 @@
  *
  * Tensors are written once. A tensor's gradient begins as the first contribution and is replaced by
  * the sum with each further one; where an operator takes an addend the sum costs nothing extra. ADD
- * and residual inputs pass the incoming gradient on as it is. */
-#include "Graph/graph.h"
+ * and residual inputs pass the incoming gradient on as it is. A tensor computed again shares the
+ * gradient of its original. */
+#include "Base/memory.h"
+#include "Graph/recompute.h"
 
 typedef void rule(vdni_graph *g, const vdni_node *node, vdni_id grad);
 
@@ -19,10 +21,17 @@ static vdni_id like(vdni_graph *g, vdni_id id)
     return vdni_graph_temp(g, nhwc, t.dtype);
 }
 
+/* The tensor that keeps the gradient of @p id. */
+static vdni_id keeper(const vdni_graph *g, vdni_id id)
+{
+    return g->tensors[id].original == VDNI_NONE ? id : g->tensors[id].original;
+}
+
 /* A finished contribution to the gradient of @p id. */
 static void contribute(vdni_graph *g, vdni_id id, vdni_id part)
 {
     if (g->status != VDN_OK || part == VDNI_NONE) return;
+    id = keeper(g, id);
     const vdni_id before = g->tensors[id].gradient;
     if (before == VDNI_NONE)
         g->tensors[id].gradient = part;
@@ -37,6 +46,7 @@ static void contribute(vdni_graph *g, vdni_id id, vdni_id part)
 static void append_adding(vdni_graph *g, vdni_node *node, vdni_id id, int addend)
 {
     if (g->status != VDN_OK) return;
+    id = keeper(g, id);
     node->in[addend] = g->tensors[id].gradient;
     node->out[0] = like(g, id);
     vdni_graph_append(g, node);
@@ -75,6 +85,33 @@ static void weighted(vdni_graph *g, const vdni_node *node, vdni_id grad)
                                  : vdni_concat(g, &grad, 1, type);
         contribute(g, residual, part);
     }
+}
+
+/* CONV_DX as a forward operator: its gradient is the convolution. */
+static void transposed(vdni_graph *g, const vdni_node *node, vdni_id grad)
+{
+    const vdni_id x = node->in[0], w = node->in[1];
+    if (wants(g, w)) {
+        vdni_node dw = reverse_of(node, VDNI_OP_CONV_DW);
+        dw.in[0] = grad;
+        dw.in[1] = x;
+        dw.out[0] = g->tensors[w].gradient;
+        vdni_graph_append(g, &dw);
+    }
+    if (!wants(g, x)) return;
+    vdni_node dx = reverse_of(node, VDNI_OP_CONV);
+    dx.in[0] = grad;
+    dx.in[1] = w;
+    append_adding(g, &dx, x, 3);
+}
+
+static void bias(vdni_graph *g, const vdni_node *node, vdni_id grad)
+{
+    vdni_node back = reverse_of(node, VDNI_OP_BIAS_BACKWARD);
+    back.in[0] = grad;
+    back.out[0] = g->tensors[node->in[1]].gradient;
+    if (wants(g, node->in[1])) vdni_graph_append(g, &back);
+    if (wants(g, node->in[0])) contribute(g, node->in[0], grad);
 }
 
 static void norm(vdni_graph *g, const vdni_node *node, vdni_id grad)
@@ -217,12 +254,39 @@ static void attention(vdni_graph *g, const vdni_node *node, vdni_id grad)
     per_input(g, node, &back, 1);
 }
 
+static void layer_norm(vdni_graph *g, const vdni_node *node, vdni_id grad)
+{
+    const vdni_id x = node->in[0], gamma = node->in[1], beta = node->in[2];
+    vdni_node back = reverse_of(node, VDNI_OP_LAYER_NORM_BACKWARD);
+    back.in[0] = grad;
+    back.in[1] = x;
+    back.in[2] = node->out[1];
+    back.in[3] = gamma;
+    if (wants(g, gamma)) back.out[1] = g->tensors[gamma].gradient;
+    if (wants(g, beta)) back.out[2] = g->tensors[beta].gradient;
+    append_adding(g, &back, x, 4);
+}
+
+static void window_attention(vdni_graph *g, const vdni_node *node, vdni_id grad)
+{
+    vdni_node back = reverse_of(node, VDNI_OP_WINDOW_ATTENTION_BACKWARD);
+    back.in[0] = grad;
+    back.in[1] = node->in[0];
+    back.in[2] = node->in[1];
+    back.in[3] = node->out[0];
+    back.in[4] = node->out[1];
+    back.out[1] = g->tensors[node->in[1]].gradient;
+    per_input(g, node, &back, 1);
+}
+
 static rule *rule_of(vdni_op_kind kind)
 {
     switch (kind) {
     case VDNI_OP_CONV:
     case VDNI_OP_DEPTHWISE:
     case VDNI_OP_LINEAR: return weighted;
+    case VDNI_OP_CONV_DX: return transposed;
+    case VDNI_OP_BIAS: return bias;
     case VDNI_OP_NORM: return norm;
     case VDNI_OP_ACTIVATION: return activation;
     case VDNI_OP_MAX_POOL:
@@ -239,13 +303,15 @@ static rule *rule_of(vdni_op_kind kind)
     case VDNI_OP_MODULATE: return modulate;
     case VDNI_OP_SK_SELECT: return sk_select;
     case VDNI_OP_ATTENTION: return attention;
+    case VDNI_OP_LAYER_NORM: return layer_norm;
+    case VDNI_OP_WINDOW_ATTENTION: return window_attention;
     default: return NULL;
     }
 }
 
 static int is_loss(vdni_op_kind kind)
 {
-    return kind == VDNI_OP_SEGMENTATION_LOSS || kind == VDNI_OP_NOISE_LOSS;
+    return kind >= VDNI_OP_SEGMENTATION_LOSS && kind <= VDNI_OP_BERNOULLI_LOSS;
 }
 
 void vdni_graph_seed(vdni_graph *g, vdni_id id, vdni_id gradient)
@@ -260,7 +326,7 @@ static void reverse(vdni_graph *g, const vdni_node *node)
         if (wants(g, node->in[0])) contribute(g, node->in[0], node->out[0]);
         return;
     }
-    const vdni_id grad = g->tensors[node->out[0]].gradient;
+    const vdni_id grad = g->tensors[keeper(g, node->out[0])].gradient;
     if (grad == VDNI_NONE || !wants(g, node->out[0])) return;
     rule *const apply = rule_of(node->kind);
     if (apply)
@@ -270,13 +336,52 @@ static void reverse(vdni_graph *g, const vdni_node *node)
                               vdni_op_name(node->kind));
 }
 
+/* The reverse of nodes first .. last, reading what @p map says instead of the tensors themselves. */
+static void reverse_block(vdni_graph *g, int64_t first, int64_t last, const vdni_id *map)
+{
+    for (int64_t k = last; k >= first && g->status == VDN_OK; k--) {
+        vdni_node node = g->nodes[k]; /* The list may move while it grows. */
+        for (int i = 0; map && i < VDNI_MAX_IN; i++)
+            if (node.in[i] != VDNI_NONE) node.in[i] = map[node.in[i]];
+        for (int i = 0; map && i < VDNI_MAX_OUT; i++)
+            if (node.out[i] != VDNI_NONE) node.out[i] = map[node.out[i]];
+        reverse(g, &node);
+    }
+}
+
+/* Block by block from the end, each computed again first; the last one has only just run. */
+static vdn_status reverse_recomputing(vdni_graph *g)
+{
+    vdn_status status = VDN_OK;
+    uint8_t *end = NULL;
+    vdni_id *map = NULL;
+    const int64_t tensors = g->tensor_count;
+
+    VDN_TRY(VDNI_NEW(g->ctx, end, g->node_count));
+    VDN_TRY(VDNI_NEW(g->ctx, map, tensors));
+    VDN_TRY(vdni_recompute_blocks(g->ctx, end, g));
+    for (int64_t last = g->forward_count - 1, first; last >= 0; last = first - 1) {
+        for (first = last; first > 0 && !end[first - 1];) first--;
+        for (int64_t i = 0; i < tensors; i++) map[i] = (vdni_id)i;
+        if (last < g->forward_count - 1 && vdni_recompute_allowed(g, first, last))
+            vdni_recompute_append(g, first, last, map);
+        reverse_block(g, first, last, map);
+        VDN_TRY(g->status);
+    }
+    VDN_TRY(vdni_recompute_prune(g->ctx, g, g->forward_count));
+done:
+    vdni_free(g->ctx, end);
+    vdni_free(g->ctx, map);
+    g->status = status;
+    return status;
+}
+
 vdn_status vdni_graph_backward(vdni_graph *g)
 {
     g->forward_count = g->node_count;
-    for (int64_t i = g->forward_count - 1; i >= 0 && g->status == VDN_OK; i--) {
-        const vdni_node node = g->nodes[i]; /* The list may move while it grows. */
-        reverse(g, &node);
-    }
+    if (g->status != VDN_OK) return g->status;
+    if (g->recompute) return reverse_recomputing(g);
+    reverse_block(g, 0, g->forward_count - 1, NULL);
     return g->status;
 }
 

@@ -1,5 +1,7 @@
 /* The forward functions of graph.h: each works out the shape of its result and appends one node. */
 #include "Graph/graph.h"
+#include "Ops/arithmetic.h"
+#include "Ops/pool.h"
 
 typedef struct {
     int64_t nhwc[4];
@@ -107,28 +109,45 @@ vdni_id vdni_activate(vdni_graph *g, vdni_id x, vdni_activation act)
     return finish(g, &node, shape_of(g, x), type_of(g, x));
 }
 
-vdni_id vdni_max_pool(vdni_graph *g, vdni_id x)
+static vdni_id largest(vdni_graph *g, vdni_id x, vdni_window window)
 {
     vdni_node node = node4(VDNI_OP_MAX_POOL, x, VDNI_NONE, VDNI_NONE, VDNI_NONE);
     shape s = shape_of(g, x);
-    set_window(&node, (vdni_window){ 2, 2, 1, 0 });
-    s.nhwc[1] /= 2;
-    s.nhwc[2] /= 2;
+    set_window(&node, window);
+    s.nhwc[1] = window_out(s.nhwc[1], window);
+    s.nhwc[2] = window_out(s.nhwc[2], window);
     if (g->training) node.out[1] = vdni_graph_temp(g, s.nhwc, VDNI_U8);
+    return finish(g, &node, s, type_of(g, x));
+}
+
+vdni_id vdni_max_pool(vdni_graph *g, vdni_id x)
+{ return largest(g, x, (vdni_window){ 2, 2, 1, 0 }); }
+
+vdni_id vdni_max_pool_overlapping(vdni_graph *g, vdni_id x)
+{ return largest(g, x, (vdni_window){ 3, 2, 1, 1 }); }
+
+static vdni_id average(vdni_graph *g, vdni_id x, vdni_window window, float gain, int32_t mode)
+{
+    vdni_node node = node4(VDNI_OP_AVERAGE_POOL, x, VDNI_NONE, VDNI_NONE, VDNI_NONE);
+    shape s = shape_of(g, x);
+    set_window(&node, window);
+    node.a.scale = gain;
+    node.a.mode = mode;
+    s.nhwc[1] = window_out(s.nhwc[1], window);
+    s.nhwc[2] = window_out(s.nhwc[2], window);
     return finish(g, &node, s, type_of(g, x));
 }
 
 vdni_id vdni_average_pool(vdni_graph *g, vdni_id x, int32_t kernel, int32_t stride, int32_t pad,
                           float gain)
 {
-    const vdni_window window = { kernel, stride, 1, pad };
-    vdni_node node = node4(VDNI_OP_AVERAGE_POOL, x, VDNI_NONE, VDNI_NONE, VDNI_NONE);
-    shape s = shape_of(g, x);
-    set_window(&node, window);
-    node.a.scale = gain;
-    s.nhwc[1] = window_out(s.nhwc[1], window);
-    s.nhwc[2] = window_out(s.nhwc[2], window);
-    return finish(g, &node, s, type_of(g, x));
+    return average(g, x, (vdni_window){ kernel, stride, 1, pad }, gain, VDNI_POOL_SATURATE);
+}
+
+vdni_id vdni_average_step(vdni_graph *g, vdni_id x, int32_t kernel, int32_t stride, int32_t pad,
+                          float gain)
+{
+    return average(g, x, (vdni_window){ kernel, stride, 1, pad }, gain, VDNI_POOL_STEP);
 }
 
 vdni_id vdni_global_pool(vdni_graph *g, vdni_id x)
@@ -248,6 +267,32 @@ vdni_id vdni_modulate(vdni_graph *g, vdni_id x, vdni_id mod)
     return finish(g, &node, shape_of(g, x), type_of(g, x));
 }
 
+vdni_id vdni_scale(vdni_graph *g, vdni_id x, vdni_id a)
+{
+    vdni_node node = node4(VDNI_OP_MODULATE, x, a, VDNI_NONE, VDNI_NONE);
+    node.a.mode = VDNI_MODULATE_SCALE;
+    return finish(g, &node, shape_of(g, x), type_of(g, x));
+}
+
+vdni_id vdni_bias(vdni_graph *g, vdni_id x, vdni_id b)
+{
+    vdni_node node = node4(VDNI_OP_BIAS, x, b, VDNI_NONE, VDNI_NONE);
+    return finish(g, &node, shape_of(g, x), type_of(g, x));
+}
+
+vdni_id vdni_conv_transposed(vdni_graph *g, vdni_id x, vdni_id w, vdni_window window,
+                             vdni_dtype dtype)
+{
+    vdni_node node = node4(VDNI_OP_CONV_DX, x, w, VDNI_NONE, VDNI_NONE);
+    shape s = shape_of(g, x);
+    set_window(&node, window);
+    for (int i = 1; i < 3; i++)
+        s.nhwc[i] = (s.nhwc[i] - 1) * window.stride + window.dilation * (window.kernel - 1) + 1 -
+                    2 * (int64_t)window.pad;
+    s.nhwc[3] = vdni_graph_get(g, w).c;
+    return finish(g, &node, s, dtype);
+}
+
 vdni_id vdni_sk_select(vdni_graph *g, vdni_id u3, vdni_id u5, vdni_id u7, vdni_id logits)
 {
     vdni_node node = node4(VDNI_OP_SK_SELECT, u3, u5, u7, logits);
@@ -265,6 +310,30 @@ vdni_id vdni_attention(vdni_graph *g, vdni_id qkv, int32_t heads)
     return finish(g, &node, s, type_of(g, qkv));
 }
 
+vdni_id vdni_layer_norm(vdni_graph *g, vdni_id x, vdni_id gamma, vdni_id beta)
+{
+    vdni_node node = node4(VDNI_OP_LAYER_NORM, x, gamma, beta, VDNI_NONE);
+    shape s = shape_of(g, x);
+    node.a.eps = 1e-5f;
+    s.nhwc[3] = 2;
+    node.out[1] = vdni_graph_temp(g, s.nhwc, VDNI_F32);
+    return finish(g, &node, shape_of(g, x), type_of(g, x));
+}
+
+vdni_id vdni_window_attention(vdni_graph *g, vdni_id qkv, vdni_id table, int32_t window,
+                              int32_t shift, int32_t heads)
+{
+    vdni_node node = node4(VDNI_OP_WINDOW_ATTENTION, qkv, table, VDNI_NONE, VDNI_NONE);
+    shape s = shape_of(g, qkv), lse = s;
+    node.a.kernel = window;
+    node.a.pad = shift;
+    node.a.heads = heads;
+    lse.nhwc[3] = heads;
+    node.out[1] = vdni_graph_temp(g, lse.nhwc, VDNI_F32);
+    s.nhwc[3] /= 3;
+    return finish(g, &node, s, type_of(g, qkv));
+}
+
 vdni_id vdni_time_embedding(vdni_graph *g, vdni_id t, int64_t width)
 {
     vdni_node node = node4(VDNI_OP_TIME_EMBEDDING, t, VDNI_NONE, VDNI_NONE, VDNI_NONE);
@@ -275,10 +344,48 @@ vdni_id vdni_time_embedding(vdni_graph *g, vdni_id t, int64_t width)
 
 vdni_id vdni_combine(vdni_graph *g, vdni_id coefficients, const vdni_id *x, int32_t count)
 {
+    return vdni_combine_bounded(g, coefficients, x, count, 0.0f);
+}
+
+vdni_id vdni_combine_bounded(vdni_graph *g, vdni_id coefficients, const vdni_id *x, int32_t count,
+                             float bound)
+{
     if (!fits(g, VDNI_OP_COMBINE, count, 4)) return VDNI_NONE;
     vdni_node node = node4(VDNI_OP_COMBINE, x[0], coefficients, VDNI_NONE, VDNI_NONE);
     for (int32_t i = 1; i < count; i++) node.in[1 + i] = x[i];
+    node.a.scale = bound;
     return finish(g, &node, shape_of(g, x[0]), VDNI_F32);
+}
+
+void vdni_split(vdni_graph *g, vdni_id x, int64_t channels, vdni_id parts[2])
+{
+    vdni_node node = vdni_node_of(VDNI_OP_SPLIT);
+    shape s = shape_of(g, x);
+    const int64_t all = s.nhwc[3];
+    node.in[0] = x;
+    s.nhwc[3] = all - channels;
+    node.out[1] = vdni_graph_temp(g, s.nhwc, type_of(g, x));
+    s.nhwc[3] = channels;
+    parts[0] = finish(g, &node, s, type_of(g, x));
+    parts[1] = parts[0] == VDNI_NONE ? VDNI_NONE : node.out[1];
+}
+
+vdni_id vdni_ancestral(vdni_graph *g, vdni_id mean, vdni_id v, vdni_id noise, vdni_id coefficients)
+{
+    vdni_node node = node4(VDNI_OP_ANCESTRAL, mean, v, noise, coefficients);
+    return finish(g, &node, shape_of(g, mean), VDNI_F32);
+}
+
+vdni_id vdni_draw(vdni_graph *g, vdni_id p, vdni_id noise)
+{
+    vdni_node node = node4(VDNI_OP_DRAW, p, noise, VDNI_NONE, VDNI_NONE);
+    return finish(g, &node, shape_of(g, p), VDNI_F32);
+}
+
+vdni_id vdni_flip(vdni_graph *g, vdni_id z, vdni_id x)
+{
+    vdni_node node = node4(VDNI_OP_FLIP, z, x, VDNI_NONE, VDNI_NONE);
+    return finish(g, &node, shape_of(g, z), VDNI_F32);
 }
 
 vdni_id vdni_encode(vdni_graph *g, vdni_id logits, float rho, int32_t zero_one, vdni_id *p)
@@ -314,11 +421,30 @@ vdni_id vdni_segmentation_loss(vdni_graph *g, vdni_id logits, vdni_id target, vd
     node.a.lambda[0] = lambda.simple;
     node.a.lambda[1] = lambda.cross_entropy;
     node.a.lambda[2] = lambda.dice;
+    node.a.scale = lambda.focal;
+    node.a.mode = lambda.per_pixel;
     return loss(g, &node);
 }
 
 vdni_id vdni_noise_loss(vdni_graph *g, vdni_id z, vdni_id eps, vdni_id target, vdni_id weights)
 {
     vdni_node node = node4(VDNI_OP_NOISE_LOSS, z, eps, target, weights);
+    return loss(g, &node);
+}
+
+vdni_id vdni_epsilon_loss(vdni_graph *g, vdni_id z, vdni_id eps, vdni_id target, vdni_id weights,
+                          const float lambda[3])
+{
+    vdni_node node = node4(VDNI_OP_EPSILON_LOSS, z, eps, target, weights);
+    for (int i = 0; i < 3; i++) node.a.lambda[i] = lambda[i];
+    return loss(g, &node);
+}
+
+vdni_id vdni_bernoulli_loss(vdni_graph *g, vdni_id z, vdni_id x, vdni_id f, vdni_id target,
+                            vdni_id weights, const float lambda[3])
+{
+    vdni_node node = node4(VDNI_OP_BERNOULLI_LOSS, z, x, f, target);
+    node.in[4] = weights;
+    for (int i = 0; i < 3; i++) node.a.lambda[i] = lambda[i];
     return loss(g, &node);
 }

@@ -54,7 +54,7 @@ vdni_id vdni_graph_temp(vdni_graph *g, const int64_t nhwc[4], vdni_dtype dtype)
     added->t = (vdni_tensor){ .n = nhwc[0], .h = nhwc[1], .w = nhwc[2], .c = nhwc[3],
                               .dtype = dtype };
     added->parameter = -1;
-    added->gradient = VDNI_NONE;
+    added->gradient = added->original = VDNI_NONE;
     return (vdni_id)g->tensor_count++;
 }
 

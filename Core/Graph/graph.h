@@ -32,6 +32,7 @@ typedef struct vdni_graph_tensor {
     int32_t borrowed;   /* an input or output without memory of its own: vdni_borrow */
     int64_t parameter;  /* index in the table, -1 */
     vdni_id gradient;   /* after vdni_graph_backward; VDNI_NONE when there is none */
+    vdni_id original;   /* of a tensor computed again: whose value it has; VDNI_NONE */
     char name[VDNI_TENSOR_NAME_BYTES]; /* inputs and outputs */
 } vdni_graph_tensor;
 
@@ -52,6 +53,8 @@ typedef struct vdni_graph {
     vdni_node *nodes;
     int64_t node_count, node_capacity;
     int64_t forward_count; /* nodes before vdni_graph_backward */
+    int32_t recompute;     /* the backward pass computes blocks again instead of keeping what is in
+                              them (Graph/recompute.h); set before vdni_graph_backward */
 } vdni_graph;
 
 /* An empty graph. @p parameters must outlive it. */
@@ -97,6 +100,11 @@ vdni_id vdni_batch_norm(vdni_graph *g, vdni_id x, vdni_id gamma, vdni_id beta, v
                         vdni_activation act);
 vdni_id vdni_activate(vdni_graph *g, vdni_id x, vdni_activation act);
 vdni_id vdni_max_pool(vdni_graph *g, vdni_id x);
+/* 3 x 3 windows with stride 2 and pad 1. */
+vdni_id vdni_max_pool_overlapping(vdni_graph *g, vdni_id x);
+/* 1 where gain * mean >= 1, else 0. */
+vdni_id vdni_average_step(vdni_graph *g, vdni_id x, int32_t kernel, int32_t stride, int32_t pad,
+                          float gain);
 /* gain 0: the mean; otherwise min(1, gain * mean). */
 vdni_id vdni_average_pool(vdni_graph *g, vdni_id x, int32_t kernel, int32_t stride, int32_t pad,
                           float gain);
@@ -115,22 +123,51 @@ vdni_id vdni_product(vdni_graph *g, vdni_id v, vdni_id n, vdni_id lambda, vdni_i
 vdni_id vdni_gate(vdni_graph *g, vdni_id a, vdni_id b, vdni_id t);
 vdni_id vdni_mix(vdni_graph *g, vdni_id a, vdni_id b, vdni_id m);
 vdni_id vdni_modulate(vdni_graph *g, vdni_id x, vdni_id mod);
+/* y = x a[n,c], a (n,1,1,c). */
+vdni_id vdni_scale(vdni_graph *g, vdni_id x, vdni_id a);
+/* y = x + b[c], b a parameter (1,1,1,c). */
+vdni_id vdni_bias(vdni_graph *g, vdni_id x, vdni_id b);
+/* Transposed convolution: the gradient of a convolution of these windows over its input, as a map from
+ * @p x (n,h,w,ci) to (n, (h-1) stride + kernel - 2 pad, .., co); w (ci,k,k,co). */
+vdni_id vdni_conv_transposed(vdni_graph *g, vdni_id x, vdni_id w, vdni_window window,
+                             vdni_dtype dtype);
 vdni_id vdni_sk_select(vdni_graph *g, vdni_id u3, vdni_id u5, vdni_id u7, vdni_id logits);
 vdni_id vdni_attention(vdni_graph *g, vdni_id qkv, int32_t heads);
+vdni_id vdni_layer_norm(vdni_graph *g, vdni_id x, vdni_id gamma, vdni_id beta);
+/* Ops/window_attention.h */
+vdni_id vdni_window_attention(vdni_graph *g, vdni_id qkv, vdni_id table, int32_t window,
+                              int32_t shift, int32_t heads);
 vdni_id vdni_time_embedding(vdni_graph *g, vdni_id t, int64_t width);
 /* y = sum of c[i] * x[i]; coefficients (n,1,1,4); up to four terms, all but the first may be NONE. */
 vdni_id vdni_combine(vdni_graph *g, vdni_id coefficients, const vdni_id *x, int32_t count);
+/* The same, cut to [-bound, bound]. */
+vdni_id vdni_combine_bounded(vdni_graph *g, vdni_id coefficients, const vdni_id *x, int32_t count,
+                             float bound);
+/* The first @p channels of @p x and the rest. No gradient. */
+void vdni_split(vdni_graph *g, vdni_id x, int64_t channels, vdni_id parts[2]);
+/* Ops/draw.h */
+vdni_id vdni_ancestral(vdni_graph *g, vdni_id mean, vdni_id v, vdni_id noise, vdni_id coefficients);
+vdni_id vdni_draw(vdni_graph *g, vdni_id p, vdni_id noise);
+vdni_id vdni_flip(vdni_graph *g, vdni_id z, vdni_id x);
 /* Code of the probabilities of logits; *p gets the probabilities when not NULL. */
 vdni_id vdni_encode(vdni_graph *g, vdni_id logits, float rho, int32_t zero_one, vdni_id *p);
 vdni_id vdni_noise(vdni_graph *g, vdni_id keys, const int64_t nhwc[4]);
 
 typedef struct vdni_loss_weights {
     float simple, cross_entropy, dice;
+    float focal;        /* exponent of the cross entropy's focal factor, 0 = none */
+    int32_t per_pixel;  /* vdni_loss_mode */
 } vdni_loss_weights;
 /* Terms (n,1,1,4); the gradient of @p logits is made at the same time. class_weights may be NONE. */
 vdni_id vdni_segmentation_loss(vdni_graph *g, vdni_id logits, vdni_id target, vdni_id weights,
                                vdni_id class_weights, vdni_loss_weights lambda);
 vdni_id vdni_noise_loss(vdni_graph *g, vdni_id z, vdni_id eps, vdni_id target, vdni_id weights);
+
+/* Ops/process_loss.h; lambda in the order of the terms. */
+vdni_id vdni_epsilon_loss(vdni_graph *g, vdni_id z, vdni_id eps, vdni_id target, vdni_id weights,
+                          const float lambda[3]);
+vdni_id vdni_bernoulli_loss(vdni_graph *g, vdni_id z, vdni_id x, vdni_id f, vdni_id target,
+                            vdni_id weights, const float lambda[3]);
 
 /* ---- backward ---- */
 /* Begin the gradient of @p id with the tensor @p gradient (an input). Before vdni_graph_backward. */

@@ -32,7 +32,9 @@ vdni_id vdni_conv_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_id re
     const int64_t ci = vdni_graph_get(g, x).c;
     const int64_t nhwc[4] = { spec->channels, spec->kernel, spec->kernel, ci };
     const int64_t fan_in = ci * spec->kernel * spec->kernel;
-    const vdni_window window = { spec->kernel, spec->stride, 1, spec->kernel / 2 };
+    const int32_t dilation = spec->dilation > 0 ? spec->dilation : 1;
+    const vdni_window window = { spec->kernel, spec->stride, dilation,
+                                 dilation * (spec->kernel / 2) };
     const vdni_id w = vdni_block_parameter(g, prefix, ".weight", nhwc, spec->init, fan_in);
     const vdni_id b = !spec->bias ? VDNI_NONE
                                   : vector_parameter(g, prefix, ".bias", spec->channels,
@@ -66,6 +68,7 @@ vdni_id vdni_condition_norm_block(vdni_graph *g, const char *prefix, vdni_id x,
                                   vdni_condition_norm kind, vdni_activation act)
 {
     const int64_t c = vdni_graph_get(g, x).c;
+    if (kind == VDNI_CONDITION_NO_NORM) return vdni_activate(g, x, act);
     const vdni_id gamma = vector_parameter(g, prefix, ".gamma", c, VDNI_INIT_ONE, 0);
     const vdni_id beta = vector_parameter(g, prefix, ".beta", c, VDNI_INIT_ZERO, 0);
     if (kind == VDNI_CONDITION_INSTANCE)
@@ -75,13 +78,24 @@ vdni_id vdni_condition_norm_block(vdni_graph *g, const char *prefix, vdni_id x,
     return vdni_batch_norm(g, x, gamma, beta, running, act);
 }
 
+vdni_id vdni_double_block(vdni_graph *g, const char *prefix, vdni_id x, int64_t channels,
+                          int32_t bias)
+{
+    const int64_t ci = vdni_graph_get(g, x).c, nhwc[4] = { ci, 2, 2, channels };
+    const vdni_window window = { 2, 2, 1, 0 };
+    const vdni_id w = vdni_block_parameter(g, prefix, ".weight", nhwc, VDNI_INIT_HE_NORMAL, ci);
+    const vdni_id y = vdni_conv_transposed(g, x, w, window, g->activation);
+    if (!bias) return y;
+    return vdni_bias(g, y, vector_parameter(g, prefix, ".bias", channels, VDNI_INIT_ZERO, 0));
+}
+
 vdni_id vdni_residual_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_id embedding,
                             int64_t channels, int32_t scale_shift)
 {
     char name[VDNI_PARAMETER_NAME_BYTES];
-    const vdni_conv_spec first = { channels, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
-    const vdni_conv_spec second = { channels, 3, 1, 1, VDNI_INIT_ZERO, 0 };
-    const vdni_conv_spec skip = { channels, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    const vdni_conv_spec first = { channels, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
+    const vdni_conv_spec second = { channels, 3, 1, 1, VDNI_INIT_ZERO, 0, 1 };
+    const vdni_conv_spec skip = { channels, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
 
     /* The skip first: without a backward pass nothing but the norm reads x then, in place. */
     const vdni_id beside =
@@ -105,8 +119,8 @@ vdni_id vdni_attention_block(vdni_graph *g, const char *prefix, vdni_id x, int32
 {
     char name[VDNI_PARAMETER_NAME_BYTES];
     const int64_t c = vdni_graph_get(g, x).c;
-    const vdni_conv_spec qkv = { 3 * c, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
-    const vdni_conv_spec proj = { c, 1, 1, 1, VDNI_INIT_ZERO, 0 };
+    const vdni_conv_spec qkv = { 3 * c, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
+    const vdni_conv_spec proj = { c, 1, 1, 1, VDNI_INIT_ZERO, 0, 1 };
 
     vdni_id h = vdni_group_norm_block(g, vdni_child(name, prefix, "norm", -1), x, VDNI_NONE,
                                       VDNI_ACT_NONE);

@@ -13,6 +13,7 @@ typedef struct vdni_conv_spec {
     int32_t bias;
     vdni_init init;
     int32_t f32;       /* non-zero: f32 result whatever the graph's activation type */
+    int32_t dilation;  /* 0 = 1 */
 } vdni_conv_spec;
 vdni_id vdni_conv_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_id residual,
                         const vdni_conv_spec *spec);
@@ -25,7 +26,11 @@ vdni_id vdni_linear_block(vdni_graph *g, const char *prefix, vdni_id x, int64_t 
 vdni_id vdni_group_norm_block(vdni_graph *g, const char *prefix, vdni_id x, vdni_id mod,
                               vdni_activation act);
 
-/* Norm of the condition net (instance or batch), parameters as above. */
+/* Transposed convolution 2 x 2 with stride 2: twice the size, weight (ci,2,2,channels). */
+vdni_id vdni_double_block(vdni_graph *g, const char *prefix, vdni_id x, int64_t channels,
+                          int32_t bias);
+
+/* Norm of the condition net (instance, batch or none, then without parameters) and activation. */
 vdni_id vdni_condition_norm_block(vdni_graph *g, const char *prefix, vdni_id x,
                                   vdni_condition_norm kind, vdni_activation act);
 

@@ -14,4 +14,9 @@ typedef struct vdni_condition {
 vdni_condition vdni_condition_unet(vdni_graph *g, const vdni_config *config, vdni_id image,
                                    vdni_cache *cache);
 
+/* Scores (n, h/2^i, w/2^i, K) f32 of the decoder's levels i = 1 .. vdni_supervised_levels - 1, from which
+ * training learns too: scores[i]; VDNI_NONE elsewhere. */
+void vdni_deep_scores(vdni_graph *g, const vdni_config *config, const vdni_condition *condition,
+                      vdni_id scores[VDNI_MAX_LEVELS]);
+
 #endif

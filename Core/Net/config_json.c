@@ -1,6 +1,9 @@
-/* Configuration <-> JSON: one table of fields serves both directions. */
+/* Configuration <-> JSON: tables of fields serve both directions. What came after the first files is
+ * written only where it differs from what those files mean: then the format is 2, and programs that
+ * know only 1 refuse the file instead of running another network. */
 #include "Base/json.h"
 #include "Base/memory.h"
+#include "Net/config_keys.h"
 #include "Net/model.h"
 
 #include <stddef.h>
@@ -38,6 +41,37 @@ static const field fields[] = {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
+/* All zero is what a file of format 1 means. */
+static int needs_format_2(const vdni_config *config)
+{
+    const vdni_keys keys = vdni_config_keys();
+    for (int32_t i = 0; i < keys.count; i++) {
+        int32_t value;
+        memcpy(&value, (const char *)config + keys.items[i].offset, sizeof value);
+        if (keys.items[i].format == 2 && value != 0) return 1;
+    }
+    return 0;
+}
+
+static void put_keys(vdni_json_writer *w, const vdni_config *config)
+{
+    const vdni_keys keys = vdni_config_keys();
+    for (int32_t i = 0; i < keys.count; i++)
+        if (keys.items[i].format == 2) vdni_key_put(w, &keys.items[i], config);
+}
+
+/* Keys that a file lacks keep their zero. */
+static vdn_status get_keys(vdn_ctx *ctx, vdni_config *config, const vdni_json_value *root)
+{
+    const vdni_keys keys = vdni_config_keys();
+    for (int32_t i = 0; i < keys.count; i++) {
+        const vdni_json_value *value = vdni_json_find(root, keys.items[i].name);
+        if (keys.items[i].format == 2 && value)
+            VDN_CHECK(vdni_key_set(ctx, config, &keys.items[i], value));
+    }
+    return VDN_OK;
+}
+
 /* Enumerations are int-sized on every ABI we build for; the fields are read and written as such. */
 _Static_assert(sizeof(vdni_param) == sizeof(int32_t), "enumerations are stored as int32_t");
 
@@ -55,8 +89,20 @@ static void put_list(vdni_json_writer *w, const char *name, const int32_t *value
     vdni_json_close(w);
 }
 
+static const char *const planes[] = { "sagittal", "axial", "coronal" };
+
+/* Sagittal slices one by one are what a file of format 1 means. */
+static int domain_needs_format_2(const vdni_domain *domain)
+{
+    return domain->plane != VDN_PLANE_SAGITTAL || domain->neighbours > 1;
+}
+
 static void put_domain(vdni_json_writer *w, const vdni_domain *domain)
 {
+    if (domain_needs_format_2(domain)) {
+        vdni_json_put_string(w, "plane", planes[domain->plane]);
+        vdni_json_put_int(w, "neighbours", domain->neighbours > 1 ? domain->neighbours : 1);
+    }
     vdni_json_open_array(w, "classes");
     for (int32_t i = 0; i < domain->classes; i++) {
         vdni_json_open_object(w, NULL);
@@ -75,10 +121,12 @@ vdn_status vdni_config_to_json(vdn_ctx *ctx, char **out, const vdni_config *conf
     vdni_json_writer w;
     vdni_json_begin(&w, ctx, 0);
     vdni_json_open_object(&w, NULL);
-    vdni_json_put_int(&w, "format", 1);
+    vdni_json_put_int(&w, "format",
+                      needs_format_2(config) || domain_needs_format_2(domain) ? 2 : 1);
     vdni_json_put_string(&w, "name", config->name);
     for (int i = 0; i < FIELD_COUNT; i++)
         vdni_json_put_int(&w, fields[i].name, read_field(config, &fields[i]));
+    if (needs_format_2(config)) put_keys(&w, config);
     put_list(&w, "condition", config->condition, config->condition_levels);
     put_list(&w, "multiplier", config->multiplier, config->levels);
     vdni_json_put_double(&w, "signal_scale", config->signal_scale);
@@ -111,6 +159,26 @@ static vdn_status copy_name(vdn_ctx *ctx, char *to, size_t bytes, const vdni_jso
     return VDN_OK;
 }
 
+/* Both keys or neither; neither in a file of format 1. */
+static vdn_status get_slicing(vdn_ctx *ctx, vdni_domain *domain, const vdni_json_value *root)
+{
+    const vdni_json_value *plane = vdni_json_find(root, "plane");
+    const char *name = NULL;
+    int64_t neighbours = 0;
+    int32_t i = 0;
+
+    if (!plane && !vdni_json_find(root, "neighbours")) return VDN_OK;
+    VDN_CHECK(vdni_json_get_string(ctx, &name, root, "plane"));
+    while (i < 3 && strcmp(name, planes[i]) != 0) i++;
+    if (i == 3) return vdni_json_complain(ctx, plane, "a plane is sagittal, axial or coronal");
+    VDN_CHECK(vdni_json_get_int(ctx, &neighbours, root, "neighbours", 1, 5));
+    if (neighbours % 2 == 0)
+        return vdni_json_complain(ctx, vdni_json_find(root, "neighbours"), "it is 1, 3 or 5");
+    domain->plane = (vdn_plane)i;
+    domain->neighbours = neighbours > 1 ? (int32_t)neighbours : 0;
+    return VDN_OK;
+}
+
 static vdn_status get_domain(vdn_ctx *ctx, vdni_domain *domain, const vdni_json_value *root)
 {
     const vdni_json_value *list = NULL;
@@ -134,8 +202,9 @@ static vdn_status get_domain(vdn_ctx *ctx, vdni_domain *domain, const vdni_json_
 static vdn_status read_all(vdn_ctx *ctx, vdni_config *config, vdni_domain *domain,
                            const vdni_json_value *root)
 {
-    int64_t value = 0;
-    VDN_CHECK(vdni_json_get_int(ctx, &value, root, "format", 1, 1));
+    int64_t value = 0, format = 0;
+    VDN_CHECK(vdni_json_get_int(ctx, &format, root, "format", 1, 2));
+    if (format == 2) VDN_CHECK(get_keys(ctx, config, root));
     VDN_CHECK(copy_name(ctx, config->name, sizeof config->name, root));
     for (int i = 0; i < FIELD_COUNT; i++) {
         VDN_CHECK(vdni_json_get_int(ctx, &value, root, fields[i].name, -1, 100000));
@@ -146,6 +215,10 @@ static vdn_status read_all(vdn_ctx *ctx, vdni_config *config, vdni_domain *domai
     VDN_CHECK(get_list(ctx, config->multiplier, &config->levels, root, "multiplier"));
     VDN_CHECK(vdni_json_get_double(ctx, &config->signal_scale, root, "signal_scale"));
     VDN_CHECK(get_domain(ctx, domain, root));
+    if (format == 2) VDN_CHECK(get_slicing(ctx, domain, root));
+    if (domain->neighbours > 1 && config->image_channels % domain->neighbours != 0)
+        return vdni_json_complain(ctx, vdni_json_find(root, "neighbours"),
+                                  "image_channels is no multiple of it");
     const int32_t needed = config->mask_channels == 1 ? 2 : config->mask_channels;
     if (domain->classes != needed)
         return vdni_json_complain(ctx, vdni_json_find(root, "classes"),

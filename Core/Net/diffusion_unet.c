@@ -2,13 +2,37 @@
 
 #include "Net/nsa.h"
 
+void vdni_cache_clear(vdni_cache *cache)
+{
+    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache->projection[l] = cache->gate[l] = VDNI_NONE;
+    cache->part[0] = cache->part[1] = VDNI_NONE;
+}
+
+/* Both features are there, in whichever order they came. */
+static void add_to_stem(vdni_graph *g, const vdni_config *config, vdni_cache *cache)
+{
+    const vdni_conv_spec spec = { config->base, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
+    if (cache->part[0] == VDNI_NONE || cache->part[1] == VDNI_NONE) return;
+    const vdni_id parts[3] = { cache->part[0], cache->part[0],
+                               vdni_upsample(g, cache->part[1], VDNI_UPSAMPLE_BILINEAR) };
+    vdni_id all = vdni_concat(g, parts, 3, g->activation);
+    if (vdni_graph_get(g, all).c != config->base)
+        all = vdni_conv_block(g, "diff.fuse0", all, VDNI_NONE, &spec);
+    cache->projection[0] = all;
+}
+
 void vdni_condition_projection(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
                                int32_t i, vdni_id feature)
 {
     char name[VDNI_PARAMETER_NAME_BYTES];
     const int32_t l = i - vdni_fuse_offset(config);
-    if (l < 0 || l >= config->levels) return;
-    const vdni_conv_spec spec = { vdni_level_in(config, l), 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    if (!vdni_reads_feature(config, i)) return;
+    if (config->fuse == VDNI_FUSE_STEM_ADD) {
+        cache->part[l] = feature;
+        add_to_stem(g, config, cache);
+        return;
+    }
+    const vdni_conv_spec spec = { vdni_level_in(config, l), 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
     cache->projection[l] =
         vdni_conv_block(g, vdni_child(name, "diff", "fuse", l), feature, VDNI_NONE, &spec);
 }
@@ -16,15 +40,15 @@ void vdni_condition_projection(vdni_graph *g, const vdni_config *config, vdni_ca
 void vdni_condition_gates(vdni_graph *g, const vdni_config *config, vdni_cache *cache,
                           vdni_id foreground)
 {
-    for (int32_t l = 0; config->nsa && l < config->levels; l++)
-        cache->gate[l] = vdni_nsa_gate(g, foreground, config->stem_down << l);
+    for (int32_t l = 0; vdni_has_gates(config) && l < config->levels; l++)
+        cache->gate[l] = vdni_nsa_gate(g, config, foreground, config->stem_down << l);
 }
 
 vdni_cache vdni_condition_cache(vdni_graph *g, const vdni_config *config, const vdni_id *feature,
                                 vdni_id foreground)
 {
     vdni_cache cache;
-    for (int32_t l = 0; l < VDNI_MAX_LEVELS; l++) cache.projection[l] = cache.gate[l] = VDNI_NONE;
+    vdni_cache_clear(&cache);
     for (int32_t i = 0; i < config->condition_levels; i++)
         vdni_condition_projection(g, config, &cache, i, feature[i]);
     vdni_condition_gates(g, config, &cache, foreground);
@@ -79,12 +103,12 @@ static vdni_id encoder_level(builder *b, int32_t level, vdni_id h, const vdni_ca
     char prefix[VDNI_PARAMETER_NAME_BYTES], name[VDNI_PARAMETER_NAME_BYTES];
     const vdni_config *config = b->config;
     const int32_t width = vdni_level_width(config, level);
-    const vdni_conv_spec down = { width, 3, 2, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    const vdni_conv_spec down = { width, 3, 2, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
 
     vdni_child(prefix, "diff", "enc", level);
-    h = vdni_add(b->g, h, cache->projection[level]);
-    if (config->nsa)
-        h = vdni_nsa(b->g, vdni_child(name, prefix, "nsa", -1), h, cache->gate[level]);
+    if (vdni_fuses_at(config, level)) h = vdni_add(b->g, h, cache->projection[level]);
+    if (config->nsa != VDNI_NSA_NONE)
+        h = vdni_nsa(b->g, vdni_child(name, prefix, "nsa", -1), config, h, cache->gate[level]);
     for (int32_t r = 0; r < config->blocks; r++) {
         h = residual(b, prefix, "res", r, h, width);
         if (has_attention(config, level)) h = attention(b, prefix, "att", r, h);
@@ -100,7 +124,7 @@ static vdni_id decoder_level(builder *b, int32_t level, vdni_id h)
     char prefix[VDNI_PARAMETER_NAME_BYTES], name[VDNI_PARAMETER_NAME_BYTES];
     const vdni_config *config = b->config;
     const int32_t width = vdni_level_width(config, level);
-    const vdni_conv_spec up = { width, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    const vdni_conv_spec up = { width, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
 
     vdni_child(prefix, "diff", "dec", level);
     for (int32_t r = 0; r <= config->blocks; r++) {
@@ -117,7 +141,7 @@ static vdni_id decoder_level(builder *b, int32_t level, vdni_id h)
 /* u = [x_t, f, b], folded by stem_down, to B channels. */
 static vdni_id stem(vdni_graph *g, const vdni_config *config, const vdni_step_inputs *in)
 {
-    const vdni_conv_spec spec = { config->base, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    const vdni_conv_spec spec = { config->base, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
     const vdni_id parts[3] = { in->x, in->prior, in->image };
     vdni_id u = vdni_concat(g, parts, 3, g->activation);
     if (config->stem_down > 1) u = vdni_unshuffle(g, u, config->stem_down);
@@ -127,8 +151,8 @@ static vdni_id stem(vdni_graph *g, const vdni_config *config, const vdni_step_in
 static vdni_id head(vdni_graph *g, const vdni_config *config, vdni_id h)
 {
     const int32_t fold = config->stem_down * config->stem_down;
-    const vdni_conv_spec spec = { (int64_t)config->mask_channels * fold, 3, 1, 1, VDNI_INIT_ZERO,
-                                  1 };
+    const vdni_conv_spec spec = { (int64_t)vdni_output_channels(config) * fold, 3, 1, 1, VDNI_INIT_ZERO,
+                                  1, 1 };
     h = vdni_group_norm_block(g, "diff.out.norm", h, VDNI_NONE, VDNI_ACT_SILU);
     h = vdni_conv_block(g, "diff.out.conv", h, VDNI_NONE, &spec);
     return config->stem_down > 1 ? vdni_shuffle(g, h, config->stem_down) : h;

@@ -11,17 +11,23 @@
 
 static const char config_key[] = "verdiff.model", notes_key[] = "verdiff.notes";
 
-/* Both U-Nets on one image of h x w pixels. @p condition_nodes: where the denoising step begins. */
-static void build_once(vdni_graph *g, const vdni_config *config, int64_t h, int64_t w,
+/* The networks on one image of h x w pixels. @p condition_nodes: where the denoising step begins.
+ * @p trained: with what only training runs. */
+static void build_once(vdni_graph *g, const vdni_config *config, const int64_t size[2], int trained,
                        int64_t *condition_nodes)
 {
+    const int64_t h = size[0], w = size[1];
     const int64_t image[4] = { 1, h, w, config->image_channels };
     const int64_t mask[4] = { 1, h, w, config->mask_channels };
     const int64_t single[4] = { 1, h, w, 1 }, scalar[4] = { 1, 1, 1, 1 };
+    vdni_id deep[VDNI_MAX_LEVELS];
     vdni_step_inputs in;
 
     in.image = vdni_input(g, "image", image, VDNI_F32);
     const vdni_condition condition = vdni_condition_unet(g, config, in.image, NULL);
+    if (trained) vdni_deep_scores(g, config, &condition, deep);
+    *condition_nodes = g->node_count;
+    if (!vdni_has_refiner(config)) return;
     const vdni_id foreground = vdni_input(g, "foreground", single, VDNI_F32);
     const vdni_cache cache = vdni_condition_cache(g, config, condition.feature, foreground);
     *condition_nodes = g->node_count;
@@ -42,7 +48,7 @@ static int64_t macs_from(const vdni_graph *g, int64_t begin)
 }
 
 static vdn_status trace(vdn_ctx *ctx, vdni_parameters *table, const vdni_config *config,
-                        const int64_t size[2], int64_t macs[2])
+                        const int64_t size[2], int trained, int64_t macs[2])
 {
     vdn_status status = VDN_OK;
     vdni_graph *g = NULL;
@@ -50,7 +56,7 @@ static vdn_status trace(vdn_ctx *ctx, vdni_parameters *table, const vdni_config 
 
     VDN_TRY(vdni_config_check(ctx, config));
     VDN_TRY(vdni_graph_create(ctx, &g, table, VDNI_F32, 0));
-    build_once(g, config, size[0], size[1], &condition_nodes);
+    build_once(g, config, size, trained, &condition_nodes);
     VDN_TRY(vdni_graph_status(g));
     macs[1] = macs_from(g, condition_nodes);
     macs[0] = vdni_graph_macs(g) - macs[1];
@@ -63,7 +69,7 @@ vdn_status vdni_model_trace(vdn_ctx *ctx, vdni_parameters *table, const vdni_con
 {
     const int64_t smallest[2] = { config->pad_multiple, config->pad_multiple };
     int64_t macs[2];
-    return trace(ctx, table, config, smallest, macs);
+    return trace(ctx, table, config, smallest, 1, macs);
 }
 
 vdn_status vdni_model_macs(vdn_ctx *ctx, int64_t *condition, int64_t *step,
@@ -77,7 +83,7 @@ vdn_status vdni_model_macs(vdn_ctx *ctx, int64_t *condition, int64_t *step,
         return vdni_fail(ctx, VDN_ERR_ARGUMENT, "an image of %lld x %lld", (long long)h,
                          (long long)w);
     const int64_t size[2] = { (h + m - 1) / m * m, (w + m - 1) / m * m };
-    const vdn_status status = trace(ctx, &table, config, size, macs);
+    const vdn_status status = trace(ctx, &table, config, size, 0, macs);
     vdni_parameters_free(ctx, &table);
     *condition = macs[0];
     *step = macs[1];
@@ -257,6 +263,10 @@ void vdn_model_get_info(vdn_model_info *out, const vdn_model *model)
     memcpy(out->class_label, model->domain.class_label, sizeof out->class_label);
     out->pixel_spacing_mm = (float)model->domain.pixel_spacing_mm;
     out->assumed_spacing_mm = (float)model->domain.assumed_spacing_mm;
+    out->steps = model->config.sample_steps;
+    out->samples = model->config.samples;
+    out->plane = model->domain.plane;
+    out->neighbours = model->domain.neighbours > 1 ? model->domain.neighbours : 1;
     out->pad_multiple = model->config.pad_multiple;
     out->parameters = model->parameters.trainable;
     out->metadata_json = model->notes;

@@ -13,6 +13,8 @@ typedef struct vdni_domain {
     int32_t class_label[VDN_MAX_CLASSES];
     double pixel_spacing_mm;   /* working in-plane size, 0 = native */
     double assumed_spacing_mm; /* for images that record none, 0 = native */
+    vdn_plane plane;           /* in which volumes are cut */
+    int32_t neighbours;        /* slices whose pixels are the channels of one: 3 or 5; 0 and 1 = 1 */
 } vdni_domain;
 
 struct vdn_model {

@@ -4,7 +4,7 @@ static vdni_id branch(vdni_graph *g, const char *prefix, vdni_id image, int64_t 
                       int32_t kernel, vdni_condition_norm norm)
 {
     char name[VDNI_PARAMETER_NAME_BYTES];
-    const vdni_conv_spec spec = { channels, kernel, 1, 0, VDNI_INIT_HE_NORMAL, 0 };
+    const vdni_conv_spec spec = { channels, kernel, 1, 0, VDNI_INIT_HE_NORMAL, 0, 1 };
     const vdni_id u = vdni_conv_block(g, vdni_child(name, prefix, "conv", kernel), image,
                                       VDNI_NONE, &spec);
     return vdni_condition_norm_block(g, vdni_child(name, prefix, "norm", kernel), u, norm,

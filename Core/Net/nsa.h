@@ -11,11 +11,14 @@
 
 #include "Net/blocks.h"
 
-/* @p gate (n,h,w,1) f32 from vdni_nsa_gate. Parameters "<prefix>.*". */
-vdni_id vdni_nsa(vdni_graph *g, const char *prefix, vdni_id u, vdni_id gate);
+/* @p gate (n,h,w,1) f32 from vdni_nsa_gate; without gates (nsa k3, k5) F is the one kernel and there
+ * is none. nsa_shared: T has one channel, used twice. nsa_literal: n = u, and V n is the result.
+ * Parameters "<prefix>.*". */
+vdni_id vdni_nsa(vdni_graph *g, const char *prefix, const vdni_config *config, vdni_id u,
+                 vdni_id gate);
 
-/* g = min(1, o / 0.2), o = 5x5 mean of the ds x ds mean of @p foreground (n,H,W,1) f32.
- * model.md 2.6, mask_soft. The result carries no gradient. */
-vdni_id vdni_nsa_gate(vdni_graph *g, vdni_id foreground, int32_t ds);
+/* g = min(1, o / 0.2) (mask_soft) or 1 where o >= 0.02 (mask_hard), o = 5x5 mean of the ds x ds mean
+ * of @p foreground (n,H,W,1) f32. model.md 2.6. The result carries no gradient. */
+vdni_id vdni_nsa_gate(vdni_graph *g, const vdni_config *config, vdni_id foreground, int32_t ds);
 
 #endif

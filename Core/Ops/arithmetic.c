@@ -95,7 +95,9 @@ static vdn_status check_modulate(vdn_ctx *ctx, const vdni_op *op)
 {
     const int is_forward = op->kind == VDNI_OP_MODULATE;
     const vdni_tensor *x = op->in[is_forward ? 0 : 1], *mod = op->in[is_forward ? 1 : 2];
-    const int64_t width = mod->c == x->c ? x->c : 2 * x->c;
+    const int is_scale = op->a.mode == VDNI_MODULATE_SCALE;
+    const int64_t width = mod->c == x->c || is_scale ? x->c : 2 * x->c;
+    VDN_CHECK(vdni_need(ctx, op, is_scale || op->a.mode == VDNI_MODULATE_SHIFT, "an unknown mode"));
     VDN_CHECK(need_like(ctx, op, x, "x", x));
     VDN_CHECK(need_vector(ctx, op, mod, "mod", x->n, width));
     VDN_CHECK(need_like(ctx, op, op->out[0], is_forward ? "y" : "dx", x));
@@ -103,6 +105,16 @@ static vdn_status check_modulate(vdn_ctx *ctx, const vdni_op *op)
     VDN_CHECK(need_like(ctx, op, op->in[0], "g", x));
     VDN_CHECK(need_like(ctx, op, op->in[3], "addend", x));
     return need_vector(ctx, op, op->out[1], "dmod", x->n, width);
+}
+
+static vdn_status check_bias(vdn_ctx *ctx, const vdni_op *op)
+{
+    const vdni_tensor *x = op->in[0];
+    const int is_forward = op->kind == VDNI_OP_BIAS;
+    VDN_CHECK(need_like(ctx, op, x, is_forward ? "x" : "g", x));
+    if (!is_forward) return need_vector(ctx, op, op->out[0], "db", 1, x->c);
+    VDN_CHECK(need_vector(ctx, op, op->in[1], "b", 1, x->c));
+    return need_like(ctx, op, op->out[0], "y", x);
 }
 
 vdn_status vdni_arithmetic_check(vdn_ctx *ctx, const vdni_op *op)
@@ -121,6 +133,9 @@ vdn_status vdni_arithmetic_check(vdn_ctx *ctx, const vdni_op *op)
     case VDNI_OP_MIX:
     case VDNI_OP_MIX_BACKWARD:
         return check_mix(ctx, op);
+    case VDNI_OP_BIAS:
+    case VDNI_OP_BIAS_BACKWARD:
+        return check_bias(ctx, op);
     default:
         return check_modulate(ctx, op);
     }

@@ -8,7 +8,7 @@
 
 #include "Ops/op.h"
 
-enum { VDNI_BACKEND_ABI = 2 };
+enum { VDNI_BACKEND_ABI = 3 };
 
 typedef struct vdni_device vdni_device; /* each back end's own */
 struct vdni_optimizer_step;

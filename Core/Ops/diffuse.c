@@ -19,6 +19,7 @@ static vdn_status check_combine(vdn_ctx *ctx, const vdni_op *op)
 
     for (int i = 0; i < 5; i++)
         if (i != 1) VDN_CHECK(need_f32_like(ctx, op, op->in[i], name[i], a));
+    VDN_CHECK(vdni_need(ctx, op, op->a.scale >= 0.0f, "a negative bound"));
     VDN_CHECK(vdni_need_type(ctx, op, coefficients, "coefficients", VDNI_F32));
     VDN_CHECK(vdni_need_shape(ctx, op, coefficients, "coefficients", four));
     return need_f32_like(ctx, op, op->out[0], "y", a);

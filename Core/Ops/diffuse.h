@@ -3,8 +3,11 @@
  *
  * COMBINE      y[n,..] = q[n,0] a[n,..] + q[n,1] b[n,..] + q[n,2] c[n,..] + q[n,3] d[n,..]
  *
+ *              with scale > 0 cut to [-scale, scale] (NaN stays)
+ *
  *  in   a (n,h,w,k) f32, coefficients q (n,1,1,4) f32, b?, c?, d? like a; a term without its tensor is 0
  *  out  y like a; may be any of a, b, c, d (in place)
+ *  attribute: scale, 0 (no bound) or above
  *
  * ENCODE       p = sigmoid(s) (k = 1) or softmax over the k channels of s
  *              y = rho (2 p - 1)  (mode 0: code +-rho)     y = p  (mode 1: code {0, 1})

@@ -32,6 +32,11 @@ static vdn_status check_segmentation(vdn_ctx *ctx, const vdni_op *op)
     if (class_weights) VDN_CHECK(need_f32(ctx, op, class_weights, "class_weights", classes));
     for (int i = 0; i < 3; i++)
         VDN_CHECK(vdni_need(ctx, op, op->a.lambda[i] >= 0.0f, "a negative lambda"));
+    VDN_CHECK(vdni_need(ctx, op, op->a.scale >= 0.0f && op->a.scale <= 16.0f,
+                        "the focal exponent lies between 0 and 16"));
+    VDN_CHECK(vdni_need(ctx, op,
+                        op->a.mode == VDNI_LOSS_PER_WEIGHT || op->a.mode == VDNI_LOSS_PER_PIXEL,
+                        "an unknown mode"));
     return VDN_OK;
 }
 

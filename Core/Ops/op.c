@@ -49,18 +49,32 @@ static const kind_info kinds[VDNI_OP_COUNT] = {
     [VDNI_OP_MIX_BACKWARD] = { "MIX_BACKWARD", { 2, 2, 3, 3 }, vdni_arithmetic_check },
     [VDNI_OP_MODULATE] = { "MODULATE", { 2, 1, 3, 1 }, vdni_arithmetic_check },
     [VDNI_OP_MODULATE_BACKWARD] = { "MODULATE_BACKWARD", { 4, 2, 7, 3 }, vdni_arithmetic_check },
+    [VDNI_OP_BIAS] = { "BIAS", { 2, 1, 3, 1 }, vdni_arithmetic_check },
+    [VDNI_OP_BIAS_BACKWARD] = { "BIAS_BACKWARD", { 1, 1, 1, 1 }, vdni_arithmetic_check },
     [VDNI_OP_SK_SELECT] = { "SK_SELECT", { 4, 1, 15, 1 }, vdni_sk_select_check },
     [VDNI_OP_SK_SELECT_BACKWARD] = { "SK_SELECT_BACKWARD", { 5, 4, 31, 15 },
                                      vdni_sk_select_check },
     [VDNI_OP_ATTENTION] = { "ATTENTION", { 1, 2, 1, 3 }, vdni_attention_check },
     [VDNI_OP_ATTENTION_BACKWARD] = { "ATTENTION_BACKWARD", { 4, 1, 15, 1 },
                                      vdni_attention_check },
+    [VDNI_OP_LAYER_NORM] = { "LAYER_NORM", { 3, 2, 7, 3 }, vdni_layer_norm_check },
+    [VDNI_OP_LAYER_NORM_BACKWARD] = { "LAYER_NORM_BACKWARD", { 5, 3, 15, 1 },
+                                      vdni_layer_norm_check },
+    [VDNI_OP_WINDOW_ATTENTION] = { "WINDOW_ATTENTION", { 2, 2, 3, 3 },
+                                   vdni_window_attention_check },
+    [VDNI_OP_WINDOW_ATTENTION_BACKWARD] = { "WINDOW_ATTENTION_BACKWARD", { 5, 2, 31, 3 },
+                                            vdni_window_attention_check },
     [VDNI_OP_TIME_EMBEDDING] = { "TIME_EMBEDDING", { 1, 1, 1, 1 }, vdni_time_embedding_check },
     [VDNI_OP_COMBINE] = { "COMBINE", { 5, 1, 3, 1 }, vdni_diffuse_check },
     [VDNI_OP_ENCODE] = { "ENCODE", { 1, 2, 1, 1 }, vdni_diffuse_check },
+    [VDNI_OP_ANCESTRAL] = { "ANCESTRAL", { 4, 1, 15, 1 }, vdni_draw_check },
+    [VDNI_OP_DRAW] = { "DRAW", { 2, 1, 3, 1 }, vdni_draw_check },
+    [VDNI_OP_FLIP] = { "FLIP", { 2, 1, 3, 1 }, vdni_draw_check },
     [VDNI_OP_NOISE] = { "NOISE", { 1, 1, 1, 1 }, vdni_noise_check },
     [VDNI_OP_SEGMENTATION_LOSS] = { "SEGMENTATION_LOSS", { 4, 2, 7, 3 }, vdni_loss_check },
     [VDNI_OP_NOISE_LOSS] = { "NOISE_LOSS", { 4, 2, 15, 3 }, vdni_loss_check },
+    [VDNI_OP_EPSILON_LOSS] = { "EPSILON_LOSS", { 4, 2, 15, 3 }, vdni_process_loss_check },
+    [VDNI_OP_BERNOULLI_LOSS] = { "BERNOULLI_LOSS", { 5, 2, 31, 3 }, vdni_process_loss_check },
 };
 
 const char *vdni_op_name(vdni_op_kind kind)
@@ -175,6 +189,10 @@ int64_t vdni_op_macs(const vdni_op *op)
         const vdni_tensor *o = op->in[2];
         return 5 * o->n * o->h * o->w * o->h * o->w * o->c;
     }
+    case VDNI_OP_WINDOW_ATTENTION:
+        return 2 * vdni_tensor_count(op->out[0]) * op->a.kernel * op->a.kernel;
+    case VDNI_OP_WINDOW_ATTENTION_BACKWARD:
+        return 5 * vdni_tensor_count(op->in[3]) * op->a.kernel * op->a.kernel;
     default: return 0;
     }
 }

@@ -47,16 +47,27 @@
  *                 MIX_BACKWARD    g, m                         -> da, db
  *                 MODULATE        x, mod                       -> y
  *                 MODULATE_BACKWARD g, x, mod, addend?         -> dx, dmod
+ *                 BIAS            x, b                         -> y
+ *                 BIAS_BACKWARD   g                            -> db
  *  sk_select.h    SK_SELECT       u3, u5, u7, logits           -> y            (in place on u3)
  *                 SK_SELECT_BACKWARD g, u3, u5, u7, logits     -> du3, du5, du7, dlogits
  *  attention.h    ATTENTION       qkv                          -> o, lse
  *                 ATTENTION_BACKWARD g, qkv, o, lse            -> dqkv
+ *  layer_norm.h   LAYER_NORM      x, gamma, beta               -> y, stats
+ *                 LAYER_NORM_BACKWARD g, x, stats, gamma, addend? -> dx, dgamma?, dbeta?
+ *  window_attention.h WINDOW_ATTENTION qkv, table              -> o, lse
+ *                 WINDOW_ATTENTION_BACKWARD g, qkv, table, o, lse -> dqkv, dtable
  *  time_embedding.h TIME_EMBEDDING t (n,1,1,1) f32             -> y (n,1,1,B) f32
  *  diffuse.h      COMBINE         a, coefficients, b?, c?, d?  -> y            (in place on a..d)
  *                 ENCODE          s                            -> y (and p?)
+ *  draw.h         ANCESTRAL       mean, v, noise, coefficients -> y
+ *                 DRAW            p, noise                     -> y
+ *                 FLIP            z, x                         -> y
  *  noise.h        NOISE           keys (n,1,1,8) i32           -> y f32
  *  loss.h         SEGMENTATION_LOSS s, target(u8), weights, class_weights? -> ds, terms
  *                 NOISE_LOSS      z, eps, target(u8), weights  -> dz, terms
+ *  process_loss.h EPSILON_LOSS    z, eps, target(u8), weights  -> dz, terms
+ *                 BERNOULLI_LOSS  z, x, f, target(u8), weights -> dz, terms
  */
 #ifndef VDNI_OP_H
 #define VDNI_OP_H
@@ -99,16 +110,27 @@ typedef enum {
     VDNI_OP_MIX_BACKWARD,
     VDNI_OP_MODULATE,
     VDNI_OP_MODULATE_BACKWARD,
+    VDNI_OP_BIAS,
+    VDNI_OP_BIAS_BACKWARD,
     VDNI_OP_SK_SELECT,
     VDNI_OP_SK_SELECT_BACKWARD,
     VDNI_OP_ATTENTION,
     VDNI_OP_ATTENTION_BACKWARD,
+    VDNI_OP_LAYER_NORM,
+    VDNI_OP_LAYER_NORM_BACKWARD,
+    VDNI_OP_WINDOW_ATTENTION,
+    VDNI_OP_WINDOW_ATTENTION_BACKWARD,
     VDNI_OP_TIME_EMBEDDING,
     VDNI_OP_COMBINE,
     VDNI_OP_ENCODE,
+    VDNI_OP_ANCESTRAL,
+    VDNI_OP_DRAW,
+    VDNI_OP_FLIP,
     VDNI_OP_NOISE,
     VDNI_OP_SEGMENTATION_LOSS,
     VDNI_OP_NOISE_LOSS,
+    VDNI_OP_EPSILON_LOSS,
+    VDNI_OP_BERNOULLI_LOSS,
     VDNI_OP_COUNT
 } vdni_op_kind;
 
@@ -137,13 +159,13 @@ enum { VDNI_MAX_IN = 8, VDNI_MAX_OUT = 6 };
 typedef struct vdni_attr {
     int32_t kernel, stride, dilation, pad; /* square windows; pad on all four sides */
     int32_t groups;                        /* NORM */
-    int32_t heads;                         /* ATTENTION */
+    int32_t heads;                         /* ATTENTION, WINDOW_ATTENTION */
     int32_t factor;                        /* SHUFFLE, UNSHUFFLE, UPSAMPLE */
     int32_t mode;           /* vdni_norm_kind, vdni_upsample_mode or as the contract says */
     vdni_activation act;    /* NORM, ACTIVATION */
-    float eps;              /* NORM */
+    float eps;              /* NORM, LAYER_NORM */
     float scale;            /* ENCODE: rho; others as the contract says */
-    float lambda[3];        /* SEGMENTATION_LOSS: simple, cross entropy, Dice */
+    float lambda[3];        /* weights of a loss's terms */
 } vdni_attr;
 
 typedef struct vdni_op {
@@ -197,9 +219,13 @@ vdn_status vdni_concat_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_arithmetic_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_sk_select_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_attention_check(vdn_ctx *ctx, const vdni_op *op);
+vdn_status vdni_layer_norm_check(vdn_ctx *ctx, const vdni_op *op);
+vdn_status vdni_window_attention_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_time_embedding_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_diffuse_check(vdn_ctx *ctx, const vdni_op *op);
+vdn_status vdni_draw_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_noise_check(vdn_ctx *ctx, const vdni_op *op);
 vdn_status vdni_loss_check(vdn_ctx *ctx, const vdni_op *op);
+vdn_status vdni_process_loss_check(vdn_ctx *ctx, const vdni_op *op);
 
 #endif

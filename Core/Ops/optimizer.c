@@ -12,6 +12,9 @@ static vdn_status need(vdn_ctx *ctx, int ok, const char *what, double value, con
 vdn_status vdni_optimizer_check(vdn_ctx *ctx, const vdni_optimizer_step *step)
 {
     const vdni_optimizer_step *s = step;
+    if ((unsigned)s->kind >= VDNI_OPTIMIZERS)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "optimiser: kind %d, there are %d", (int)s->kind,
+                         (int)VDNI_OPTIMIZERS);
     if (s->count < 1 || s->step < 1)
         return vdni_fail(ctx, VDN_ERR_ARGUMENT,
                          "optimiser: %lld values at step %lld, needed 1 or more",

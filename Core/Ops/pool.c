@@ -20,10 +20,13 @@ static vdn_status need_argmax(vdn_ctx *ctx, const vdni_op *op, const vdni_tensor
 static vdn_status check_max(vdn_ctx *ctx, const vdni_op *op, const vdni_tensor *wide,
                             const vdni_tensor *narrow, const vdni_tensor *argmax)
 {
-    const int64_t shape[4] = { wide->n, wide->h / 2, wide->w / 2, wide->c };
-    if (op->a.kernel != 2 || op->a.stride != 2 || op->a.pad != 0)
-        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "%s: kernel %d stride %d pad %d, needed 2, 2, 0",
-                         vdni_op_name(op->kind), op->a.kernel, op->a.stride, op->a.pad);
+    const vdni_attr *a = &op->a;
+    if ((a->kernel != 2 && a->kernel != 3) || a->stride != 2 || a->pad != a->kernel - 2)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "%s: kernel %d stride %d pad %d, needed 2, 2, 0 or 3, 2, 1",
+                         vdni_op_name(op->kind), a->kernel, a->stride, a->pad);
+    const int64_t shape[4] = { wide->n, vdni_pool_extent(wide->h, a), vdni_pool_extent(wide->w, a),
+                               wide->c };
     VDN_CHECK(need(ctx, op, wide, "the large side", wide->n, wide->h, wide->w, wide->c));
     VDN_CHECK(need(ctx, op, narrow, "the small side", shape[0], shape[1], shape[2], shape[3]));
     return need_argmax(ctx, op, argmax, VDNI_U8, shape);
@@ -38,6 +41,10 @@ static vdn_status check_average(vdn_ctx *ctx, const vdni_op *op)
                          "%s: kernel %d stride %d pad %d; needed kernel 1..1024, stride >= 1, "
                          "0 <= pad < kernel",
                          vdni_op_name(op->kind), a->kernel, a->stride, a->pad);
+    VDN_CHECK(vdni_need(ctx, op,
+                        a->mode == VDNI_POOL_SATURATE ||
+                            (a->mode == VDNI_POOL_STEP && a->scale > 0.0f),
+                        "mode is neither 0 nor 1 with a gain"));
     VDN_CHECK(vdni_need_float(ctx, op, x, "x"));
     return need(ctx, op, op->out[0], "y", x->n, vdni_pool_extent(x->h, a),
                 vdni_pool_extent(x->w, a), x->c);

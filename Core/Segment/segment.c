@@ -362,9 +362,12 @@ vdn_status vdni_segment(vdn_ctx *ctx, float *probability, float *uncertainty,
                         const vdn_slices *slices, const vdn_model *model,
                         const vdn_segment_options *options)
 {
-    group g = { .slices = slices, .model = model, .o = options };
+    vdn_segment_options own = *options;
+    group g = { .slices = slices, .model = model, .o = &own };
 
     VDN_CHECK(check(ctx, slices, model, options));
+    if (!vdni_has_refiner(&model->config)) own.prior_only = 1;
+    options = &own;
     vdni_sampler_options wanted = sampler_options(ctx, slices, model, options);
     wanted.batch = rows_asked(ctx, slices, model, options);
     VDN_CHECK(get_engine(ctx, &g.e, model, &wanted, options->batch == 0));

@@ -7,6 +7,10 @@
 double vdni_lr_at(const vdni_lr *lr, int64_t step)
 {
     if (lr->kind == VDNI_LR_CONSTANT) return lr->base;
+    if (lr->kind == VDNI_LR_POLY) {
+        const int64_t done = step < lr->steps ? step - 1 : lr->steps - 1;
+        return lr->base * pow(1.0 - (double)done / (double)lr->steps, 0.9);
+    }
     if (step <= lr->warmup) return lr->base * (double)step / (double)lr->warmup;
     if (step >= lr->steps) return lr->floor;
     const double done = (double)(step - lr->warmup) / (double)(lr->steps - lr->warmup);

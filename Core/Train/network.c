@@ -5,6 +5,8 @@
 #include "Diffusion/sampler.h"
 #include "Net/condition_unet.h"
 #include "Net/diffusion_unet.h"
+#include "Ops/loss.h"
+#include "Ops/process_loss.h"
 #include "Tensor/pad.h"
 
 #include <math.h>
@@ -14,13 +16,14 @@
 enum { CONDITION, DIFFUSION, GRAPHS };
 
 typedef struct {
-    vdni_id image, target, weights, logits, terms;
+    vdni_id image, target, weights, class_weights, logits, terms;
+    vdni_id deep_target[VDNI_MAX_LEVELS], deep_terms[VDNI_MAX_LEVELS];
     vdni_id feature[VDNI_MAX_LEVELS], seed[VDNI_MAX_LEVELS];
 } condition_ids;
 
 typedef struct {
     vdni_id feature[VDNI_MAX_LEVELS], gradient[VDNI_MAX_LEVELS], drop[VDNI_MAX_LEVELS];
-    vdni_id foreground, clean, keys, coefficients, target, weights, terms;
+    vdni_id foreground, clean, keys, coefficients, target, weights, class_weights, terms;
     vdni_step_inputs in;
 } diffusion_ids;
 
@@ -34,13 +37,15 @@ struct vdni_network {
     void *arenas[GRAPHS], *workspace;
     condition_ids c;
     diffusion_ids d;
+    float class_weights[VDN_MAX_CLASSES]; /* of the last conditioned image */
+    double shares[VDN_MAX_CLASSES];       /* that decide them; all 0 = the image's own */
     float *host; /* code, skip, foreground, coded mask; also dropout masks */
 };
 
-static int is_fused(const vdni_config *config, int32_t i)
+/* Without a refiner there is the condition graph only. */
+static int graph_count(const vdni_config *config)
 {
-    const int32_t level = i - vdni_fuse_offset(config);
-    return level >= 0 && level < config->levels;
+    return vdni_has_refiner(config) ? GRAPHS : CONDITION + 1;
 }
 
 static const char *numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_t i)
@@ -64,23 +69,71 @@ static vdni_id row(vdni_graph *g, const char *name, int64_t count, vdni_dtype dt
     return vdni_input(g, name, nhwc, dtype);
 }
 
+static int32_t class_count(const vdni_config *config)
+{
+    return config->mask_channels > 1 ? config->mask_channels : 2;
+}
+
+static vdni_id class_weight_input(vdni_graph *g, const vdni_network *n)
+{
+    if (!vdni_size_adapts(&n->recipe.seg)) return VDNI_NONE;
+    return row(g, "class_weights", class_count(&n->config), VDNI_F32);
+}
+
+static vdni_loss_weights loss_weights(const vdni_network *n, double simple, double ce, double dice)
+{
+    return (vdni_loss_weights){ (float)simple, (float)ce, (float)dice, (float)n->recipe.seg.focal,
+                                vdni_size_adapts(&n->recipe.seg) ? VDNI_LOSS_PER_PIXEL
+                                                                 : VDNI_LOSS_PER_WEIGHT };
+}
+
+/* Of the condition net's scores at level @p i: shares fall by half a level and sum to 1. The operator's
+ * squared error is that of twice the probabilities. */
+static vdni_loss_weights prior_weights(const vdni_network *n, int32_t i)
+{
+    const vdni_recipe *r = &n->recipe;
+    const int32_t levels = n->options.training ? vdni_supervised_levels(&n->config) : 1;
+    const double share = pow(0.5, i) / (2.0 - pow(0.5, levels - 1));
+    return loss_weights(n, share * r->prior_mse / 4.0, share * r->prior_ce, share * r->prior_dice);
+}
+
+/* The losses of the lower levels. */
+static void build_deep(vdni_graph *g, vdni_network *n, const vdni_condition *net)
+{
+    char name[VDNI_TENSOR_NAME_BYTES];
+    condition_ids *c = &n->c;
+    vdni_id scores[VDNI_MAX_LEVELS];
+    if (!n->options.training) return;
+    vdni_deep_scores(g, &n->config, net, scores);
+    for (int32_t i = 1; i < vdni_supervised_levels(&n->config); i++) {
+        const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i, 1 };
+        c->deep_target[i] = vdni_input(g, numbered(name, "target", i), nhwc, VDNI_U8);
+        c->deep_terms[i] = vdni_output(g,
+                                       vdni_segmentation_loss(g, scores[i], c->deep_target[i],
+                                                              c->weights, c->class_weights,
+                                                              prior_weights(n, i)),
+                                       numbered(name, "terms", i));
+    }
+}
+
 static void build_condition(vdni_graph *g, vdni_network *n)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     condition_ids *c = &n->c;
-    const vdni_loss_weights lambda = { 0.0f, (float)n->recipe.prior_ce,
-                                       (float)n->recipe.prior_dice };
+    const vdni_loss_weights lambda = prior_weights(n, 0);
 
     c->image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
     c->target = plane(g, n, "target", 1, VDNI_U8);
     c->weights = row(g, "weights", 2, VDNI_F32);
+    c->class_weights = class_weight_input(g, n);
     const vdni_condition net = vdni_condition_unet(g, &n->config, c->image, NULL);
     c->logits = vdni_output(g, net.logits, "logits");
     c->terms = vdni_output(
-        g, vdni_segmentation_loss(g, net.logits, c->target, c->weights, VDNI_NONE, lambda),
+        g, vdni_segmentation_loss(g, net.logits, c->target, c->weights, c->class_weights, lambda),
         "terms");
+    build_deep(g, n, &net);
     for (int32_t i = 0; i < n->config.condition_levels; i++) {
-        if (!is_fused(&n->config, i)) continue;
+        if (!vdni_reads_feature(&n->config, i)) continue;
         c->feature[i] = vdni_output(g, net.feature[i], numbered(name, "feature", i));
         if (!n->options.training || n->recipe.detach) continue;
         const vdni_tensor t = vdni_graph_get(g, net.feature[i]);
@@ -105,7 +158,8 @@ static void feature_inputs(vdni_graph *g, vdni_network *n, vdni_id used[VDNI_MAX
     for (int32_t i = 0; i < n->config.condition_levels; i++) {
         const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i,
                                   n->config.condition[i] };
-        if (!is_fused(&n->config, i)) continue;
+        used[i] = VDNI_NONE;
+        if (!vdni_reads_feature(&n->config, i)) continue;
         n->d.feature[i] =
             vdni_borrow(g, vdni_input(g, numbered(name, "feature", i), nhwc, g->activation));
         if (n->options.training && !n->recipe.detach) vdni_require_gradient(g, n->d.feature[i]);
@@ -113,13 +167,45 @@ static void feature_inputs(vdni_graph *g, vdni_network *n, vdni_id used[VDNI_MAX
     }
 }
 
+static int64_t weight_count(const vdni_config *config)
+{
+    if (config->process == VDNI_PROCESS_BERNOULLI) return VDNI_BERNOULLI_WEIGHTS;
+    return vdni_gives_noise(config) ? VDNI_EPSILON_WEIGHTS : 2;
+}
+
+/* x_t of the mask, the prior and the noise. */
+static vdni_id noised(vdni_graph *g, const vdni_network *n, vdni_id noise)
+{
+    const diffusion_ids *d = &n->d;
+    const int flips = n->config.process == VDNI_PROCESS_BERNOULLI;
+    const vdni_id parts[VDNI_TERMS] = { d->clean, VDNI_NONE, d->in.prior,
+                                        flips ? VDNI_NONE : noise };
+    const vdni_id x = vdni_combine(g, d->coefficients, parts, VDNI_TERMS);
+    return flips ? vdni_draw(g, x, noise) : x;
+}
+
+static vdni_id refiner_loss(vdni_graph *g, vdni_network *n, vdni_id s, vdni_id noise)
+{
+    diffusion_ids *d = &n->d;
+    const vdni_config *c = &n->config;
+    const vdni_recipe *r = &n->recipe;
+    const float eps[3] = { (float)r->simple, c->param == VDNI_PARAM_EPS_BCE ? (float)r->ce : 0.0f,
+                           c->learn_sigma ? (float)(r->vlb * c->time_steps / 1000.0) : 0.0f };
+    const float flips[3] = { (float)r->simple, (float)r->ce, 0.0f };
+    if (c->process == VDNI_PROCESS_BERNOULLI)
+        return vdni_bernoulli_loss(g, s, d->in.x, d->in.prior, d->target, d->weights, flips);
+    if (c->param == VDNI_PARAM_LITERAL) return vdni_noise_loss(g, s, noise, d->target, d->weights);
+    if (vdni_gives_noise(c)) return vdni_epsilon_loss(g, s, noise, d->target, d->weights, eps);
+    d->class_weights = class_weight_input(g, n);
+    return vdni_segmentation_loss(g, s, d->target, d->weights, d->class_weights,
+                                  loss_weights(n, r->simple, r->ce, r->dice));
+}
+
 static void build_diffusion(vdni_graph *g, vdni_network *n)
 {
     diffusion_ids *d = &n->d;
     const int64_t k = n->config.mask_channels;
     const int64_t nhwc[4] = { 1, n->options.height, n->options.width, k };
-    const vdni_loss_weights lambda = { (float)n->recipe.simple, (float)n->recipe.ce,
-                                       (float)n->recipe.dice };
     vdni_id used[VDNI_MAX_LEVELS];
 
     feature_inputs(g, n, used);
@@ -133,14 +219,11 @@ static void build_diffusion(vdni_graph *g, vdni_network *n)
     d->keys = row(g, "keys", VDNI_NOISE_KEY_WORDS, VDNI_I32);
     d->coefficients = row(g, "coefficients", 4, VDNI_F32);
     d->target = vdni_borrow(g, plane(g, n, "target", 1, VDNI_U8));
-    d->weights = row(g, "weights", 2, VDNI_F32);
+    d->weights = row(g, "weights", weight_count(&n->config), VDNI_F32);
     const vdni_id noise = vdni_noise(g, d->keys, nhwc);
-    const vdni_id parts[VDNI_TERMS] = { d->clean, VDNI_NONE, d->in.prior, noise };
-    d->in.x = vdni_combine(g, d->coefficients, parts, VDNI_TERMS);
+    d->in.x = noised(g, n, noise);
     const vdni_id s = vdni_diffusion_unet(g, &n->config, &d->in, &cache);
-    d->terms = n->config.param == VDNI_PARAM_LITERAL
-                   ? vdni_noise_loss(g, s, noise, d->target, d->weights)
-                   : vdni_segmentation_loss(g, s, d->target, d->weights, VDNI_NONE, lambda);
+    d->terms = refiner_loss(g, n, s, noise);
     vdni_output(g, d->terms, "terms");
     vdni_output(g, s, "s");
 }
@@ -149,7 +232,7 @@ static void keep_feature_gradients(vdni_graph *g, vdni_network *n)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     for (int32_t i = 0; i < n->config.condition_levels; i++) {
-        if (!is_fused(&n->config, i) || n->recipe.detach) continue;
+        if (!vdni_reads_feature(&n->config, i) || n->recipe.detach) continue;
         n->d.gradient[i] = vdni_graph_gradient(g, n->d.feature[i]);
         vdni_output(g, n->d.gradient[i], numbered(name, "gradient", i));
     }
@@ -165,6 +248,7 @@ static vdn_status build(vdn_ctx *ctx, vdni_network *n, int which, vdni_parameter
         build_condition(g, n);
     else
         build_diffusion(g, n);
+    g->recompute = n->options.recompute;
     if (n->options.training) {
         VDN_CHECK(vdni_graph_backward(g));
         if (which == DIFFUSION) keep_feature_gradients(g, n);
@@ -178,8 +262,10 @@ static void forget_ids(vdni_network *n)
 {
     for (int32_t i = 0; i < VDNI_MAX_LEVELS; i++) {
         n->c.feature[i] = n->c.seed[i] = VDNI_NONE;
+        n->c.deep_target[i] = n->c.deep_terms[i] = VDNI_NONE;
         n->d.feature[i] = n->d.gradient[i] = n->d.drop[i] = VDNI_NONE;
     }
+    n->d.class_weights = VDNI_NONE;
 }
 
 static int32_t widest(const vdni_config *config)
@@ -198,12 +284,15 @@ static int64_t host_floats(const vdni_config *config, int64_t pixels)
 }
 
 /* Detached, the two halves never need their temporaries at the same time. */
-static int shares_arena(const vdni_network *n) { return n->recipe.detach || !n->options.training; }
+static int shares_arena(const vdni_network *n)
+{
+    return n->recipe.detach || !n->options.training || !vdni_has_refiner(&n->config);
+}
 
 static vdn_status allocate(vdn_ctx *ctx, vdni_network *n)
 {
-    int64_t bytes[GRAPHS], workspace = 0;
-    for (int i = 0; i < GRAPHS; i++) {
+    int64_t bytes[GRAPHS] = { 0 }, workspace = 0;
+    for (int i = 0; i < graph_count(&n->config); i++) {
         const vdni_plan_memory memory = vdni_plan_get_memory(n->plans[i]);
         bytes[i] = memory.arena_bytes;
         if (memory.workspace_bytes > workspace) workspace = memory.workspace_bytes;
@@ -217,12 +306,13 @@ static vdn_status allocate(vdn_ctx *ctx, vdni_network *n)
 
 static vdn_status bind(vdn_ctx *ctx, vdni_network *n, const vdni_network_weights *weights)
 {
-    for (int i = 0; i < GRAPHS; i++) {
+    for (int i = 0; i < graph_count(&n->config); i++) {
         const vdni_plan_binding binding = { shares_arena(n) ? n->arenas[CONDITION] : n->arenas[i],
                                             n->workspace, weights->values, weights->gradients,
                                             weights->version };
         VDN_CHECK(vdni_plan_bind(ctx, n->plans[i], &binding));
     }
+    if (!vdni_has_refiner(&n->config)) return VDN_OK;
     VDN_CHECK(vdni_plan_alias(ctx, n->plans[DIFFUSION], n->d.in.image,
                               vdni_plan_tensor(n->plans[CONDITION], n->c.image)));
     VDN_CHECK(vdni_plan_alias(ctx, n->plans[DIFFUSION], n->d.target,
@@ -257,7 +347,7 @@ vdn_status vdni_network_create(vdn_ctx *ctx, vdni_network **out, const vdni_conf
     n->options = *options;
     forget_ids(n);
     VDN_TRY(VDNI_NEW(ctx, n->host, host_floats(config, options->height * options->width)));
-    for (int i = 0; i < GRAPHS; i++) {
+    for (int i = 0; i < graph_count(config); i++) {
         VDN_TRY(build(ctx, n, i, weights->table));
         VDN_TRY(vdni_plan_create(ctx, &n->plans[i], n->graphs[i], ctx->backend, ctx->device));
     }
@@ -290,14 +380,14 @@ vdn_status vdni_network_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
     vdn_status status = VDN_OK;
     vdni_parameters table = { .items = NULL };
     vdni_network *n = NULL;
-    int64_t arena[GRAPHS], state = 0;
+    int64_t arena[GRAPHS] = { 0 }, state = 0;
 
     VDN_TRY(VDNI_NEW(ctx, n, 1));
     n->config = *config;
     n->recipe = *recipe;
-    n->options = (vdni_network_options){ height, width, activation, 1 };
+    n->options = (vdni_network_options){ height, width, activation, 1, 0 };
     forget_ids(n);
-    for (int i = 0; i < GRAPHS; i++) {
+    for (int i = 0; i < graph_count(config); i++) {
         vdni_plan_memory memory;
         VDN_TRY(build(ctx, n, i, &table));
         VDN_TRY(vdni_plan_estimate(ctx, &memory, n->graphs[i]));
@@ -334,30 +424,81 @@ static vdn_status read_terms(vdn_ctx *ctx, vdni_network *n, int graph, vdni_id i
     return VDN_OK;
 }
 
+/* The weights of the image's classes, from its own pixels or from the shares that were set. */
+static void weigh_classes(vdni_network *n, const uint8_t *target)
+{
+    const int32_t classes = class_count(&n->config);
+    double counts[VDN_MAX_CLASSES] = { 0.0 }, own[VDN_MAX_CLASSES], given = 0.0;
+    if (!vdni_size_adapts(&n->recipe.seg)) return;
+    vdni_class_counts(counts, target, n->options.height * n->options.width, classes);
+    const double pixels = vdni_class_shares(own, counts, classes);
+    for (int32_t c = 0; c < classes; c++) given += n->shares[c];
+    vdni_size_weights(n->class_weights, given > 0.0 ? n->shares : own, pixels, classes,
+                      &n->recipe.seg);
+}
+
+void vdni_network_set_shares(vdni_network *n, const double *shares)
+{
+    memset(n->shares, 0, sizeof n->shares);
+    if (shares) memcpy(n->shares, shares, (size_t)class_count(&n->config) * sizeof *shares);
+}
+
+/* Every 2^i-th label, of the pixel up and left of the middle. */
+static vdn_status put_deep_targets(vdn_ctx *ctx, vdni_network *n, const uint8_t *target)
+{
+    uint8_t *const few = (uint8_t *)n->host;
+    for (int32_t i = 1; i < VDNI_MAX_LEVELS; i++) {
+        const int64_t step = (int64_t)1 << i, from = step / 2 - 1, width = n->options.width;
+        int64_t count = 0;
+        if (n->c.deep_target[i] == VDNI_NONE) continue;
+        for (int64_t y = from; y < n->options.height; y += step)
+            for (int64_t x = from; x < width; x += step) few[count++] = target[y * width + x];
+        VDN_CHECK(put(ctx, n, CONDITION, n->c.deep_target[i], few));
+    }
+    return VDN_OK;
+}
+
+/* Of the result, but the total, which is of every level. */
+static vdn_status read_condition_terms(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms)
+{
+    VDN_CHECK(read_terms(ctx, n, CONDITION, n->c.terms, terms));
+    for (int32_t i = 1; i < VDNI_MAX_LEVELS; i++) {
+        vdni_terms deep;
+        if (n->c.deep_terms[i] == VDNI_NONE) continue;
+        VDN_CHECK(read_terms(ctx, n, CONDITION, n->c.deep_terms[i], &deep));
+        terms->total += deep.total;
+    }
+    return VDN_OK;
+}
+
 vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *n, float *prior, vdni_terms *terms,
                                   const float *image, const uint8_t *target, float scale)
 {
     const int64_t pixels = n->options.height * n->options.width;
     const int64_t bytes = pixels * n->config.mask_channels * (int64_t)sizeof *prior;
-    const float weights[2] = { 0.0f, scale };
-    const vdni_run_part part = n->recipe.detach ? VDNI_RUN_ALL : VDNI_RUN_FORWARD;
+    const float weights[2] = { n->recipe.prior_mse > 0.0 ? 1.0f : 0.0f, scale };
+    const int alone = n->recipe.detach || !vdni_has_refiner(&n->config);
+    const vdni_run_part part = alone ? VDNI_RUN_ALL : VDNI_RUN_FORWARD;
 
     VDN_CHECK(put(ctx, n, CONDITION, n->c.image, image));
     VDN_CHECK(put(ctx, n, CONDITION, n->c.target, target));
+    VDN_CHECK(put_deep_targets(ctx, n, target));
     VDN_CHECK(put(ctx, n, CONDITION, n->c.weights, weights));
+    weigh_classes(n, target);
+    VDN_CHECK(put(ctx, n, CONDITION, n->c.class_weights, n->class_weights));
     VDN_CHECK(vdni_plan_run(ctx, n->plans[CONDITION], part));
     VDN_CHECK(vdni_plan_get(ctx, n->plans[CONDITION], n->c.logits, prior, bytes));
     vdni_logits_to_probabilities(prior, pixels, n->config.mask_channels, ctx->threads);
-    return read_terms(ctx, n, CONDITION, n->c.terms, terms);
+    return read_condition_terms(ctx, n, terms);
 }
 
-/* The mask in code units: rho(2m-1), or m in the literal mode; one-hot for K > 1. */
+/* The mask in code units: rho(2m-1), or m where the code is 0 and 1; one-hot for K > 1. */
 static void encode_target(float *out, const uint8_t *target, int64_t pixels,
                           const vdni_config *config)
 {
-    const int32_t k = config->mask_channels, literal = config->param == VDNI_PARAM_LITERAL;
-    const float low = literal ? 0.0f : (float)-config->signal_scale;
-    const float high = literal ? 1.0f : (float)config->signal_scale;
+    const int32_t k = config->mask_channels, zero_one = vdni_codes_zero_one(config);
+    const float low = zero_one ? 0.0f : (float)-config->signal_scale;
+    const float high = zero_one ? 1.0f : (float)config->signal_scale;
     for (int64_t i = 0; i < pixels; i++) {
         const int32_t label = target[i] == VDNI_LABEL_IGNORE ? 0 : target[i];
         for (int32_t c = 0; c < k; c++)
@@ -396,21 +537,51 @@ static vdn_status put_prior(vdn_ctx *ctx, vdni_network *n, const float *prior,
     return put(ctx, n, DIFFUSION, n->d.clean, clean);
 }
 
+static void noise_terms(float row[VDNI_TERMS], const vdni_network *n, int32_t t)
+{
+    if (n->config.process == VDNI_PROCESS_BERNOULLI) {
+        vdni_process_flip_noise(row, n->schedule, t);
+        return;
+    }
+    vdni_process_noise(row, n->schedule, t);
+    if (n->config.process == VDNI_PROCESS_DDPM) vdni_process_unshift(row);
+}
+
+/* What the refiner's loss is told of the time; weight_count() values. */
+static void weigh_step(float weights[VDNI_EPSILON_WEIGHTS], const vdni_network *n,
+                       const vdni_refine_call *call)
+{
+    const vdni_schedule *s = n->schedule;
+    const double clip = n->recipe.snr_clip > 0.0 ? n->recipe.snr_clip : INFINITY;
+    const double rho = n->config.signal_scale;
+    if (n->config.process == VDNI_PROCESS_BERNOULLI) {
+        weights[0] = (float)(1.0 - s->alpha[call->t]);
+        weights[1] = (float)s->abar[call->t - 1];
+        weights[2] = call->scale;
+        weights[3] = (float)(1.0 - s->abar[call->t - 1]);
+        return;
+    }
+    if (vdni_gives_noise(&n->config))
+        vdni_process_epsilon_weights(weights, s, call->t, rho, clip);
+    else
+        weights[0] = vdni_process_snr_weight(s, call->t, rho, clip);
+    weights[1] = call->scale;
+}
+
 vdn_status vdni_network_refine(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms,
                                const vdni_refine_call *call)
 {
-    const double clip = n->recipe.snr_clip > 0.0 ? n->recipe.snr_clip : INFINITY;
-    const float snr =
-        vdni_process_snr_weight(n->schedule, call->t, n->config.signal_scale, clip);
-    const float weights[2] = { snr, call->scale }, time = (float)call->t;
+    const float time = (float)call->t;
     int32_t keys[VDNI_NOISE_KEY_WORDS];
-    float coefficients[VDNI_TERMS];
+    float coefficients[VDNI_TERMS], weights[VDNI_EPSILON_WEIGHTS];
 
     vdni_noise_key_pack(keys, &call->noise);
-    vdni_process_noise(coefficients, n->schedule, call->t);
+    noise_terms(coefficients, n, call->t);
+    weigh_step(weights, n, call);
     VDN_CHECK(put_dropout(ctx, n, &call->drop));
     VDN_CHECK(put_prior(ctx, n, call->prior, call->target));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.weights, weights));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.class_weights, n->class_weights));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.t, &time));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.keys, keys));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.coefficients, coefficients));

@@ -3,7 +3,8 @@
  *
  * Order of use for one image: put, condition (forward), [prior on the host], refine, and for
  * training the gradients are added to the flat block on the way. With the condition detached its
- * backward pass runs inside condition(); otherwise inside refine(). */
+ * backward pass runs inside condition(); otherwise inside refine(). A network without a refiner
+ * (vdni_has_refiner) has the condition half only: refine() is not called. */
 #ifndef VDNI_NETWORK_H
 #define VDNI_NETWORK_H
 
@@ -19,6 +20,7 @@ typedef struct vdni_network_options {
     int64_t height, width;
     vdni_dtype activation;
     int32_t training; /* 0: losses only, for validation */
+    int32_t recompute; /* training with less memory and more time: Graph/recompute.h */
 } vdni_network_options;
 
 /* The flat blocks, device memory; gradients NULL for validation. */
@@ -50,6 +52,10 @@ typedef struct vdni_terms {
 VDN_MUST_USE vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *network, float *prior,
                                                vdni_terms *terms, const float *image,
                                                const uint8_t *target, float scale);
+
+/* Shares of the classes (of max(K, 2)) that decide the weights of a size-adaptive loss from now on;
+ * NULL = each image's own. */
+void vdni_network_set_shares(vdni_network *network, const double *shares);
 
 typedef struct vdni_refine_call {
     const float *prior;   /* (H,W,K): the condition's or a corrupted copy */

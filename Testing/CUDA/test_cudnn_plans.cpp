@@ -50,7 +50,7 @@ vdni_id row(vdni_graph *g, const char *name, int64_t count)
 
 void add_loss(vdni_graph *g, vdni_id logits)
 {
-    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f };
+    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f, 0.0f, 0 };
     const vdni_id target = plane(g, "target", 1, 1, VDNI_U8);
     vdni_output(g,
                 vdni_segmentation_loss(g, logits, target, row(g, "weights", 2), VDNI_NONE, lambda),

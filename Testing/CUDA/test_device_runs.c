@@ -145,9 +145,12 @@ static void a_batch_that_does_not_fit_is_made_smaller(void)
     EXPECT_OK(cpu.ctx, segment(&cpu));
     for (int64_t limit = 2 << 20; limit > 300 << 10; limit -= limit / 6) {
         vdn_status status;
+        int64_t now = -1, peak = -1;
         open_world(&gpu, "cuda", limit);
         gpu.options.batch = ROWS;
         status = segment(&gpu);
+        vdn_ctx_get_device_memory(gpu.ctx, &now, &peak);
+        EXPECT(now > 0 && now <= peak && peak <= limit);
         if (status == VDN_OK && strstr(notes, "6 slices at once do not fit")) {
             EXPECT(strstr(notes, "trying 3") != NULL);
             EXPECT(dice(&cpu, &gpu, &difference) >= 0.999);
@@ -213,7 +216,7 @@ static void faults_become_a_status(void)
 
 /* ---- training ---- */
 
-/* The numbers of a table without its second column, the seconds. */
+/* The numbers of a table without its times: the second column and, of the log, the eleventh. */
 static int read_numbers(double *out, int most, const char *name)
 {
     char *text = fix_read(name, NULL);
@@ -222,7 +225,7 @@ static int read_numbers(double *out, int most, const char *name)
     for (p = p ? p + 1 : NULL; p && *p && count < most;) {
         char *end = p;
         const double value = strtod(p, &end);
-        if (end != p && column != 1) out[count++] = value;
+        if (end != p && column != 1 && column != 10) out[count++] = value;
         p = end + strcspn(end, ",\n");
         column = *p == ',' ? column + 1 : 0;
         if (*p) p++;

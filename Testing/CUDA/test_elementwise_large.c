@@ -301,6 +301,13 @@ static void pools(const form *f)
     out(&c, 0, SHAPE(f->n, f->h / 2, f->w / 2, f->k), f->type);
     out(&c, 1, SHAPE(f->n, f->h / 2, f->w / 2, f->k), VDNI_U8);
     compare(&c);
+    c = begin(f, VDNI_OP_MAX_POOL, 1, 0);
+    c.op.a.kernel = 3;
+    c.op.a.stride = 2;
+    c.op.a.pad = 1;
+    out(&c, 0, SHAPE(f->n, (f->h + 1) / 2, (f->w + 1) / 2, f->k), f->type);
+    out(&c, 1, SHAPE(f->n, (f->h + 1) / 2, (f->w + 1) / 2, f->k), VDNI_U8);
+    compare(&c);
 }
 
 static void all_of(const form *f)

@@ -127,9 +127,9 @@ def check_process():
 # ---- network identities --------------------------------------------------------------------------
 
 
-def scene(cfg, height, width, literal=False):
+def scene(cfg, height, width):
     gen = torch.Generator().manual_seed(35)
-    model = ref.Verdiff(cfg, literal=literal).double()
+    model = ref.Verdiff(cfg).double()
     for p in model.parameters():
         with torch.no_grad():
             p.add_(0.2 * torch.randn(p.shape, generator=gen, dtype=torch.float64))
@@ -172,22 +172,21 @@ def check_identities():
 # ---- gradients -----------------------------------------------------------------------------------
 
 
-def check_gradients(cfg, literal, detach, title):
+def check_gradients(cfg, detach, title, t=(20, 400)):
     """Central differences. What the model detaches is held at its value: p_f, and the features."""
-    model, image, mask, eps = scene(cfg, 16, 12, literal)
+    model, image, mask, eps = scene(cfg, 16, 12)
     target = ref.one_hot(mask, cfg.classes)
-    t = torch.tensor([20, 400])
-    abar = ref.per_image(ref.schedule()["abar"], t)
-    snr = (model.rho**2 * abar / (1 - abar)).flatten()
+    t, tables = torch.tensor(t), ref.schedule()
+    abar = ref.per_image(tables["abar"], t)
     with torch.no_grad():
         _, frozen, p_f = model.prior(image)
 
     def total():
         logits, features, _ = model.prior(image)
         fused, gates = model.cache(frozen if detach else features, p_f, detach)
-        x = ref.q_sample(model.code(target), model.code(p_f), eps, abar)
+        x = model.noised(target, p_f, eps, abar)
         _, s = model.denoise(x, p_f, image, t, fused, gates)
-        return ref.losses(s, logits, target, eps, snr, literal)["total"]
+        return ref.losses(model, s, x, p_f, logits, target, eps, tables, t)["total"]
 
     total().backward()
     gen = torch.Generator().manual_seed(1)
@@ -216,9 +215,12 @@ def main():
     check_counts()
     check_process()
     check_identities()
-    check_gradients(ref.config("unit"), False, True, "K = 1")
-    check_gradients(ref.config("unit", classes=3), False, False, "K = 3, not detached")
-    check_gradients(ref.config("unit"), True, True, "paper_literal")
+    check_gradients(ref.config("unit"), True, "K = 1")
+    check_gradients(ref.config("unit", classes=3), False, "K = 3, not detached")
+    check_gradients(ref.config("unit", param="paper_literal"), True, "paper_literal")
+    check_gradients(ref.config("unit", param="eps_bce", fuse="stem_add"), True, "eps_bce")
+    check_gradients(ref.config("unit", process="bernoulli", nsa="k3", nsa_wrap="literal",
+                               msff="cascade"), True, "flips")
     print(f"{len(failures)} failed" if failures else "all passed")
     return 1 if failures else 0
 

@@ -26,8 +26,15 @@ CASES = (
     dict(stem="unit", config="unit", changes={}, size=(16, 12), t=(20, 400)),
     dict(stem="unit_k3", config="unit", changes=dict(classes=3), size=(16, 12), t=(30, 300),
          detach=False),
-    dict(stem="unit_literal", config="unit", changes={}, size=(16, 12), t=(300, 900), scene="unit",
-         literal=True),
+    dict(stem="unit_literal", config="unit", changes=dict(param="paper_literal"), size=(16, 12),
+         t=(300, 900), scene="unit"),
+    dict(stem="unit_eps", config="unit", size=(16, 12), t=(1, 400), scene="unit", short=True,
+         changes=dict(param="eps", learn_sigma=True, process="ddpm", fuse="stem_add", nsa="k5")),
+    dict(stem="unit_eps_bce", config="unit", size=(16, 12), t=(30, 300), scene="unit_k3", short=True,
+         changes=dict(classes=3, param="eps_bce", fuse=False, nsa="mask_hard", nsa_gate="shared",
+                      prior_hard=True)),
+    dict(stem="unit_flips", config="unit", size=(16, 12), t=(20, 400), scene="unit", short=True,
+         changes=dict(process="bernoulli", nsa="k3", nsa_wrap="literal", msff="cascade")),
     dict(stem="tiny", config="tiny", changes={}, size=(48, 32), t=(20, 400), offset=True,
          full=False),
 )
@@ -170,17 +177,19 @@ def summary(name, values):
 
 
 class Case:
-    """One golden file. full: also store the parameters before and after the Adam steps.
+    """One golden file. full: also store the parameters before and after the Adam steps; short: no
+    parameters and no Adam steps.
 
     scene names the inputs, by default as the file.
     """
 
     def __init__(self, stem, config, changes, size, t, scene=None, offset=False, detach=True,
-                 literal=False, full=True, dtype=torch.float64):
-        self.stem, self.scene, self.full, self.dtype = stem, scene or stem, full, dtype
-        self.offset, self.detach, self.literal = offset, detach, literal
+                 full=True, short=False, dtype=torch.float64):
+        self.stem, self.scene, self.dtype = stem, scene or stem, dtype
+        self.full, self.short = full and not short, short
         self.cfg = ref.config(config, **changes)
-        self.model = ref.Verdiff(self.cfg, literal=literal, rho=RHO)
+        self.offset, self.detach, self.literal = offset, detach, self.cfg.param == "paper_literal"
+        self.model = ref.Verdiff(self.cfg, rho=RHO)
         self.tables = ref.schedule("linear", 1000)
         self.out = {}
         self.set_parameters()
@@ -204,7 +213,6 @@ class Case:
         self.target = ref.one_hot(torch.from_numpy(mask), k).to(dtype)
         self.t = torch.tensor(t)
         self.abar = ref.per_image(self.tables["abar"], self.t)
-        self.snr = (RHO**2 * self.abar / (1 - self.abar)).flatten().to(dtype)
         self.abar = self.abar.to(dtype)
 
     def put(self, key, tensor):
@@ -218,16 +226,17 @@ class Case:
     def forward(self, record=False):
         logits, features, p_f = self.model.prior(self.image)
         fused, gates = self.model.cache(features, p_f, self.detach)
-        x = ref.q_sample(self.model.code(self.target), self.model.code(p_f), self.eps, self.abar)
+        x = self.model.noised(self.target, p_f, self.eps, self.abar)
         s_net, s = self.model.denoise(x, p_f, self.image, self.t, fused, gates)
-        terms = ref.losses(s, logits, self.target, self.eps, self.snr, self.literal)
+        terms = ref.losses(self.model, s, x, p_f, logits, self.target, self.eps, self.tables, self.t)
         if record:
             self.put("prior/logits", logits)
-            self.put("prior/p_f", p_f)
+            self.put("prior/p_f", ref.probabilities(logits))
             for i, c in enumerate(features):
                 self.put(f"cond/c{i}", c)
-            for level, (fuse, gate) in enumerate(zip(fused, gates)):
+            for level, fuse in enumerate(fused or []):
                 self.put(f"cond/fuse{level}", fuse)
+            for level, gate in enumerate(gates if self.cfg.nsa in (True, "mask_hard") else []):
                 self.put(f"cond/gate{level}", gate)
             self.put("diff/x_t", x)
             self.put("diff/s_net", s_net)
@@ -236,7 +245,7 @@ class Case:
 
     def record_modules(self):
         """Output of every block (cond.dec{i} is cond/c{i}): where a difference first appears."""
-        kinds = (ref.MSFM, ref.Stage, ref.TimeMLP, ref.ResBlock, ref.Attention, ref.NSA)
+        kinds = (ref.MSFM, ref.MSFF, ref.Stage, ref.TimeMLP, ref.ResBlock, ref.Attention, ref.NSA)
 
         def keep(name):
             return lambda module, inputs, output: self.put(f"act/{name}", output)
@@ -260,7 +269,8 @@ class Case:
             if self.full:
                 self.out[f"param/{name}"] = stored(value)
             self.out[f"grad/{name}"] = stored(grad)
-            self.out[f"param0/{name}"] = summary(name, value)
+            if not self.short:
+                self.out[f"param0/{name}"] = summary(name, value)
 
     def adam(self):
         optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.999),
@@ -285,42 +295,71 @@ class Case:
         self.out[f"sampler/{name}"] = values
         return nchw(values).to(self.dtype)
 
+    def step(self, x, out, f, t, last, j):
+        """State after a step from t to last, from the network's output; and the estimated mask."""
+        cfg, abar, k = self.cfg, self.tables["abar"], self.cfg.classes
+        noise = lambda: self.noise(f"noise{j}")
+        if self.literal:
+            return ref.algorithm2_step(x, out, self.tables, t, noise() if t > 1 else 0.0), None
+        if cfg.process == "bernoulli":
+            clean = (x - torch.sigmoid(out)).abs()
+            return ref.flip_step(x, clean, abar[t], abar[last], noise() if last else 0.0), clean
+        if cfg.param == "x0":
+            p = ref.probabilities(out)
+            return ref.ddim_step(x, self.model.code(p), f, abar[t], abar[last]), p
+        x0 = ref.decode(x, out[:, :k], f, abar[t], RHO)
+        p = (x0 / RHO + 1) / 2
+        if cfg.learn_sigma:
+            drawn = noise() if last else 0.0
+            return ref.learned_step(x, x0, f, out[:, k:], abar[t], abar[last], drawn), p
+        return ref.ddim_step(x, x0, f, abar[t], abar[last]), p
+
+    def start(self, f, p_f, abar):
+        noise = self.noise("start_noise")
+        if self.literal:
+            return noise
+        if self.cfg.process == "bernoulli":
+            return ref.coins(p_f, noise)
+        kept = abar**0.5 if self.cfg.process == "ddpm" else 1.0
+        return kept * f + (1 - abar) ** 0.5 * noise
+
     def sampler(self):
-        """DDIM, S = 4, t0 = 500, eta 0; in the literal mode the last five steps of Algorithm 2."""
+        """DDIM, S = 4, t0 = 500, eta 0 (ancestral with a learned variance, flips with flips); in the
+        literal mode the last five steps of Algorithm 2."""
         model = self.model
         with torch.no_grad():
             _, features, p_f = model.prior(self.image)
             fused, gates = model.cache(features, p_f)
             f, abar = model.code(p_f), self.tables["abar"]
             grid = [5, 4, 3, 2, 1, 0] if self.literal else [500, 375, 250, 125, 0]
-            x = self.noise("start_noise")
-            if not self.literal:
-                x = f + (1 - abar[grid[0]]) ** 0.5 * x
+            x = self.start(f, p_f, abar[grid[0]])
+            shift = 0 * f if self.cfg.process == "ddpm" else f
             self.put("sampler/x0", x)
             self.out["sampler/t"] = np.array(grid[:-1], np.int32)
             for j, (t, s) in enumerate(zip(grid, grid[1:])):
                 times = torch.full((len(x),), t)
                 _, out = model.denoise(x, p_f, self.image, times, fused, gates)
-                if self.literal:
-                    fresh = self.noise(f"noise{j + 1}") if t > 1 else 0.0
-                    x = ref.algorithm2_step(x, out, self.tables, t, fresh)
-                else:
-                    p = ref.probabilities(out)
-                    x = ref.ddim_step(x, model.code(p), f, abar[t], abar[s])
+                x, p = self.step(x, out, shift, t, s, j + 1)
                 self.put(f"sampler/s{j + 1}", out)
                 self.put(f"sampler/x{j + 1}", x)
             if self.literal:
                 self.out["sampler/mask"] = (nhwc(x)[..., 0] > 0.5).numpy().astype(np.uint8)
             else:
+                total = p.sum(dim=1, keepdim=True)
+                even = torch.full_like(p, 1 / p.shape[1])
+                many = p.shape[1] > 1
+                p = torch.where(total > 0, p / total, even) if many else p
                 self.put("sampler/probability", p)
 
     def write(self, folder):
         cfg = self.cfg
         about = dict(config=cfg.name, classes=cfg.classes, image_channels=cfg.image_channels,
-                     param="paper_literal" if self.literal else "x0", cond_detach=int(self.detach),
-                     msfm=1, msfm_norm="ln", nsa="mask_soft", nsa_wrap="residual",
-                     nsa_gate="per_branch", fuse="level_add", scale_shift=1, norm="instance",
-                     prior_skip=int(not self.literal), rho=1 if self.literal else RHO,
+                     param=cfg.param, process=cfg.process, learn_sigma=int(cfg.learn_sigma),
+                     cond_detach=int(self.detach), msfm=1, msfm_norm="ln", msff=cfg.msff,
+                     nsa="mask_soft" if cfg.nsa is True else cfg.nsa, nsa_wrap=cfg.nsa_wrap,
+                     nsa_gate=cfg.nsa_gate, prior_hard=int(cfg.prior_hard),
+                     fuse={True: "level_add", False: "concat"}.get(cfg.fuse, cfg.fuse),
+                     scale_shift=1, norm="instance", prior_skip=int(cfg.gives_mask), rho=1 if self.literal else RHO,
                      schedule="linear", T=1000, snr_clip=5, lambda_b=1, lambda_d=1, lambda_p=1,
                      learning_rate=LEARNING_RATE, offset_norms=int(self.offset),
                      parameters=sum(p.numel() for p in self.model.parameters()),
@@ -336,13 +375,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--float32", action="store_true")
+    parser.add_argument("--only", nargs="*", help="stems to write, all by default")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for description in CASES:
+        if args.only and description["stem"] not in args.only:
+            continue
         case = Case(**description, dtype=torch.float32 if args.float32 else torch.float64)
         case.forward_backward()
         case.sampler()  # with the initial parameters
-        case.adam()
+        if not case.short:
+            case.adam()
         case.write(args.out)
 
 

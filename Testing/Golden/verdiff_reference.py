@@ -46,9 +46,27 @@ class Config:
     classes: int = 1      # K
     image_channels: int = 1
     msfm: bool = True
-    nsa: bool = True
-    fuse: bool = True         # level_add; False = "concat", nothing beyond the input concatenation
+    msff: str = "none"        # none, cascade, dilated, aspp
+    nsa: object = True        # mask_soft; False = none; or mask_hard, k3, k5
+    nsa_gate: str = "per_branch"  # or shared
+    nsa_wrap: str = "residual"    # or literal
+    fuse: object = True       # level_add; False = "concat", nothing beyond the input concatenation;
+                              # "stem_add" = features behind the stem, as MedSegDiff-V2
     scale_shift: bool = True  # False = the time embedding is added before the second norm
+    param: str = "x0"         # x0, eps, eps_bce, paper_literal
+    process: str = "shifted"  # shifted, ddpm, bernoulli
+    learn_sigma: bool = False # K more output channels: the variance of a step
+    prior_hard: bool = False  # the prior given to the process is 0 or 1
+
+    @property
+    def zero_one(self):
+        """Masks are coded 0 and 1, not plus and minus rho."""
+        return self.param == "paper_literal" or self.process == "bernoulli"
+
+    @property
+    def gives_mask(self):
+        """The output are mask logits."""
+        return self.param == "x0" and self.process != "bernoulli"
 
     @property
     def level_channels(self):
@@ -170,6 +188,55 @@ class Stage(nn.Module):
         return x
 
 
+class ConvNormAct(nn.Module):
+    """Convolution without bias (dilated), instance norm, LeakyReLU 0.01."""
+
+    def __init__(self, ci, co, k, dilation=1):
+        super().__init__()
+        pad = dilation * (k // 2)
+        self.conv = nn.Conv2d(ci, co, k, padding=pad, dilation=dilation, bias=False)
+        self.norm = instance_norm(co)
+
+    def forward(self, x):
+        return F.leaky_relu(self.norm(self.conv(x)), LEAKY_SLOPE)
+
+
+class MSFF(nn.Module):
+    """Fusion at the bottleneck: three receptive fields and the whole image, gated per channel.
+
+    r = CNA1(x);  u_k = CNA3 in a row or side by side;  v = ReLU(Linear GAP x)
+    y = GN(conv1(cat[r, u_1, u_2, u_3, v]));  out = x + sigmoid(Linear ReLU Linear GAP y) y
+    """
+
+    RATES = {"cascade": (1, 1, 1), "dilated": (1, 2, 4), "aspp": (6, 12, 18)}
+
+    def __init__(self, kind, channels):
+        super().__init__()
+        q = channels // 4
+        self.kind = kind
+        self.reduce = ConvNormAct(channels, q, 1)
+        for k, rate in enumerate(self.RATES[kind]):
+            setattr(self, f"scale{k}", ConvNormAct(q, q, 3, rate))
+        setattr(self, "global", nn.Linear(channels, q))
+        self.join = conv(4 * q, channels, 1, bias=False)
+        self.join_global = nn.Linear(q, channels, bias=False)  # conv1's columns for v
+        self.norm = GroupNorm(channels)
+        self.squeeze = nn.Linear(channels, q)
+        self.gate = nn.Linear(q, channels)
+
+    def forward(self, x):
+        r = self.reduce(x)
+        parts = [r]
+        for k in range(3):
+            parts.append(getattr(self, f"scale{k}")(parts[-1] if self.kind == "cascade" else r))
+        v = F.relu(getattr(self, "global")(x.mean(dim=(2, 3))))
+        weight = torch.cat([self.join.weight[:, :, 0, 0], self.join_global.weight], dim=1)
+        wide = v[:, :, None, None].expand(-1, -1, *x.shape[2:])
+        y = self.norm(torch.einsum("oc,nchw->nohw", weight, torch.cat([*parts, wide], dim=1)))
+        a = torch.sigmoid(self.gate(F.relu(self.squeeze(y.mean(dim=(2, 3))))))
+        return x + a[:, :, None, None] * y
+
+
 class ConditionNet(nn.Module):
     def __init__(self, cfg):
         super().__init__()
@@ -182,6 +249,8 @@ class ConditionNet(nn.Module):
             setattr(self, f"enc{i}", Stage(first if i == 0 else ch[i - 1], c, cfg.convs))
         for i in range(self.depth):
             setattr(self, f"dec{i}", Stage(ch[i + 1] + ch[i], ch[i], cfg.convs))
+        if cfg.msff != "none":
+            self.msff = MSFF(cfg.msff, ch[-1])
         self.head = conv(ch[0], cfg.classes, 1)
         self.init_weights()
 
@@ -197,6 +266,8 @@ class ConditionNet(nn.Module):
         for i in range(self.depth + 1):
             x = getattr(self, f"enc{i}")(x if i == 0 else F.max_pool2d(x, 2))
             encoded.append(x)
+        if hasattr(self, "msff"):
+            x = self.msff(x)
         features = [x]
         for i in reversed(range(self.depth)):
             up = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
@@ -278,36 +349,51 @@ class Attention(nn.Module):
 
 
 class NSA(nn.Module):
-    """Noise semantic adapter, residual wrap, one spatial gate per branch.
+    """Noise semantic adapter; k3 and k5 have one kernel in place of f, the literal wrap has n = u
+    and gives V, the shared gate has T_0 = T_1.
 
     n = GN(u);  f = g DW3(n) + (1 - g) DW5(n);  s = DW7,dil3(f);  f', s' = 1x1 to C/2 each
     T = sigmoid(conv7([mean_c, max_c] of cat[f', s']))
     V = expand(f' T_0 + s' T_1) n;  out = u + lambda V
     """
 
-    def __init__(self, channels):
+    def __init__(self, channels, cfg):
         super().__init__()
         half = channels // 2
-        self.norm = GroupNorm(channels)
-        self.dw3 = conv(channels, channels, 3, groups=channels)
-        self.dw5 = conv(channels, channels, 5, groups=channels)
+        self.kind, self.literal = cfg.nsa, cfg.nsa_wrap == "literal"
+        if not self.literal:
+            self.norm = GroupNorm(channels)
+        if cfg.nsa != "k5":
+            self.dw3 = conv(channels, channels, 3, groups=channels)
+        if cfg.nsa != "k3":
+            self.dw5 = conv(channels, channels, 5, groups=channels)
         self.dw7 = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.reduce_f = conv(channels, half, 1)
         self.reduce_s = conv(channels, half, 1)
-        self.gate = conv(2, 2, 7)
+        self.gate = conv(2, 1 if cfg.nsa_gate == "shared" else 2, 7)
         self.expand = conv(half, channels, 1)
-        self.register_parameter("lambda", nn.Parameter(torch.full((channels,), 1e-2)))
+        if not self.literal:
+            self.register_parameter("lambda", nn.Parameter(torch.full((channels,), 1e-2)))
+
+    def fine_or_coarse(self, n, g):
+        if self.kind == "k3":
+            return self.dw3(n)
+        if self.kind == "k5":
+            return self.dw5(n)
+        return g * self.dw3(n) + (1 - g) * self.dw5(n)
 
     def forward(self, u, g):
         """u (N, C, h, w), g (N, 1, h, w): 1 takes the 3x3 branch, 0 the 5x5 branch."""
-        n = self.norm(u)
-        f = g * self.dw3(n) + (1 - g) * self.dw5(n)
+        n = u if self.literal else self.norm(u)
+        f = self.fine_or_coarse(n, g)
         s = self.dw7(f)
         f, s = self.reduce_f(f), self.reduce_s(s)
         a = torch.cat([f, s], dim=1)
         m = torch.cat([a.mean(dim=1, keepdim=True), a.max(dim=1, keepdim=True).values], dim=1)
-        t0, t1 = torch.sigmoid(self.gate(m)).chunk(2, dim=1)
-        v = self.expand(f * t0 + s * t1) * n
+        t = torch.sigmoid(self.gate(m))
+        v = self.expand(f * t[:, :1] + s * t[:, -1:]) * n
+        if self.literal:
+            return v
         return u + getattr(self, "lambda")[:, None, None] * v
 
 
@@ -321,7 +407,8 @@ def nsa_gates(foreground, cfg):
     for level in range(len(cfg.mult)):
         p = F.avg_pool2d(foreground, cfg.level_ds(level))
         o = F.avg_pool2d(p, 5, stride=1, padding=2, divisor_override=25)
-        gates.append(torch.clamp(o / GATE_TAU, max=1.0))
+        hard = cfg.nsa == "mask_hard"
+        gates.append((o >= 0.02).to(o.dtype) if hard else torch.clamp(o / GATE_TAU, max=1.0))
     return gates
 
 
@@ -332,7 +419,7 @@ class EncoderLevel(nn.Module):
         super().__init__()
         embedding = 4 * cfg.base
         if cfg.nsa:
-            self.nsa = NSA(ci)
+            self.nsa = NSA(ci, cfg)
         for r in range(cfg.blocks):
             setattr(self, f"res{r}", ResBlock(ci if r == 0 else co, co, embedding, cfg.scale_shift))
             if cfg.level_ds(level) in cfg.attention_ds:
@@ -382,7 +469,12 @@ class DiffusionNet(nn.Module):
         base, channels, area = cfg.base, cfg.level_channels, cfg.stem_down**2
         entering = [base] + channels[:-1]  # channels at the entry of each encoder level
         self.levels = len(channels)
-        if cfg.fuse:
+        if cfg.fuse == "stem_add":
+            first = int(math.log2(cfg.stem_down))
+            ci = 2 * cfg.cond_channels[first] + cfg.cond_channels[first + 1]
+            if ci != base:
+                self.fuse0 = conv(ci, base, 1)
+        elif cfg.fuse:
             for level, co in enumerate(entering):
                 ci = cfg.cond_channels[level + int(math.log2(cfg.stem_down))]
                 setattr(self, f"fuse{level}", conv(ci, co, 1))
@@ -402,11 +494,17 @@ class DiffusionNet(nn.Module):
                 inputs.append(ch + skips.pop())
                 ch = co
             setattr(self, f"dec{level}", DecoderLevel(cfg, level, inputs, co))
-        self.out = Output(ch, (out_channels or cfg.classes) * area)
+        out_channels = out_channels or cfg.classes * (2 if cfg.learn_sigma else 1)
+        self.out = Output(ch, out_channels * area)
 
     def project(self, features):
-        """Fuse projections P_l of the condition features [c_0 ..], one per level."""
+        """Fuse projections P_l of the condition features [c_0 ..], one per level; stem_add: one."""
         offset = int(math.log2(self.cfg.stem_down))
+        if self.cfg.fuse == "stem_add":
+            near, far = features[offset], features[offset + 1]
+            up = F.interpolate(far, scale_factor=2, mode="bilinear", align_corners=False)
+            both = torch.cat([near, near, up], dim=1)
+            return [self.fuse0(both) if hasattr(self, "fuse0") else both]
         return [getattr(self, f"fuse{i}")(features[i + offset]) for i in range(self.levels)]
 
     def forward(self, u, t, fused=None, gates=None):
@@ -416,7 +514,7 @@ class DiffusionNet(nn.Module):
         skips = [h]
         for i in range(self.levels):
             level = getattr(self, f"enc{i}")
-            if cfg.fuse:
+            if cfg.fuse and i < len(fused):
                 h = h + fused[i]
             if cfg.nsa:
                 h = level.nsa(h, gates[i])
@@ -441,19 +539,27 @@ class DiffusionNet(nn.Module):
         return F.pixel_shuffle(self.out(h), cfg.stem_down)
 
 
-class Verdiff(nn.Module):
-    """Both nets. `literal`: the raw output is the noise estimate and there is no prior skip."""
+def hard(p):
+    """0 or 1: the likelier side; for several classes the likeliest."""
+    if p.shape[1] == 1:
+        return (p > 0.5).to(p.dtype)
+    return F.one_hot(p.argmax(dim=1), p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
 
-    def __init__(self, cfg, literal=False, rho=0.3):
+
+class Verdiff(nn.Module):
+    """Both nets."""
+
+    def __init__(self, cfg, rho=0.3):
         super().__init__()
-        self.cfg, self.literal, self.rho = cfg, literal, rho
+        self.cfg, self.rho = cfg, rho
         self.cond = ConditionNet(cfg)
         self.diff = DiffusionNet(cfg)
 
     def prior(self, image):
         """Prior logits, features, and the detached probability p_f (N, K, H, W)."""
         logits, features = self.cond(image)
-        return logits, features, probabilities(logits).detach()
+        p_f = probabilities(logits).detach()
+        return logits, features, hard(p_f) if self.cfg.prior_hard else p_f
 
     def cache(self, features, p_f, detach=True):
         """What every denoising step shares: the projections P_l and the NSA gates."""
@@ -464,14 +570,21 @@ class Verdiff(nn.Module):
         return fused, nsa_gates(foreground, self.cfg) if self.cfg.nsa else None
 
     def code(self, p):
-        """Masks or probabilities into diffusion space: rho (2 p - 1), or p itself when literal."""
-        return p if self.literal else self.rho * (2 * p - 1)
+        """Masks or probabilities into diffusion space: rho (2 p - 1), or p itself."""
+        return p if self.cfg.zero_one else self.rho * (2 * p - 1)
+
+    def noised(self, target, p_f, eps, abar):
+        """x_t; flips are coins of uniform numbers Phi(eps)."""
+        if self.cfg.process == "bernoulli":
+            return coins(abar * target + (1 - abar) * p_f, eps)
+        f = self.code(p_f)
+        return q_sample(self.code(target), f if self.cfg.process == "shifted" else 0 * f, eps, abar)
 
     def denoise(self, x, p_f, image, t, fused, gates):
-        """s_net and the output s: logits with the prior skip; when literal, the noise estimate."""
+        """s_net and the output s: mask logits with the prior skip; in the other modes s_net."""
         u = torch.cat([x, self.code(p_f), image], dim=1)
         s_net = self.diff(u, t, fused, gates)
-        return s_net, s_net if self.literal else s_net + prior_skip(p_f)
+        return s_net, s_net + prior_skip(p_f) if self.cfg.gives_mask else s_net
 
 
 def named_parameters(model):
@@ -526,12 +639,76 @@ def weighted_square(p, target, weight):
 LOSS_TERMS = ("total", "simple", "seg", "dice", "prior_bce", "prior_dice")
 
 
-def losses(s, prior_logits, target, eps, snr, literal=False):
+def mean(value):
+    """Over channels and pixels, then over images."""
+    return value.mean(dim=(1, 2, 3)).mean()
+
+
+def epsilon_losses(cfg, z, target, eps, rho, tables, t):
+    """simple = w (eps - z)^2, w = min(S, 5) / S; seg (eps_bce) = A_t BCE(m, p) with the mask p that z
+    means, cut to [1e-4, 1 - 1e-4]; dice = the variational bound of the learned variance, nats."""
+    k = cfg.classes
+    z, v = z[:, :k], z[:, k:]
+    table = lambda name: per_image(tables[name], t).to(z.dtype)
+    abar, before = table("abar"), per_image(tables["abar"], t - 1).to(z.dtype)
+    snr = rho**2 * abar / (1 - abar)
+    zero = torch.zeros((), dtype=z.dtype)
+    simple = mean(torch.clamp(5 / snr, max=1) * (eps - z).square())
+    # from x_t itself, as the sampler does; f drops out of the difference and is left at 0
+    x = abar.sqrt() * rho * (2 * target - 1) + (1 - abar).sqrt() * eps
+    x0 = (x - (1 - abar).sqrt() * z) / abar.sqrt()
+    p = ((x0 / rho + 1) / 2).clamp(1e-4, 1 - 1e-4)
+    seg = mean(abar * F.binary_cross_entropy(p, target, reduction="none"))
+    bound = zero
+    if cfg.learn_sigma:
+        gamma0, beta = table("gamma0"), table("beta")
+        true = per_image(tables["sigma2"], t.clamp(min=2)).to(z.dtype)
+        log_variance = (v + 1) / 2 * beta.log() + (1 - (v + 1) / 2) * true.log()
+        gap = gamma0 * (rho * (2 * target - 1) - x0.detach())
+        kl = 0.5 * (log_variance - true.log() + (true + gap**2) / log_variance.exp() - 1)
+        nll = 0.5 * (math.log(2 * math.pi) + log_variance + gap**2 / log_variance.exp())
+        bound = mean(torch.where((t == 1)[:, None, None, None], nll, kl))
+    return simple, seg if cfg.param == "eps_bce" else zero, bound
+
+
+def coins(p, eps):
+    """1 with probability p: where the uniform number Phi(eps) is below it."""
+    return (torch.special.ndtr(eps) < p).to(p.dtype)
+
+
+def flip_losses(z, x, f, target, tables, t):
+    """simple = KL of the posteriors of x_{t-1} given x and the true or the estimated mask,
+    seg = BCE(|x - m|, sigmoid(z))."""
+    alpha = per_image(tables["alpha"], t).to(z.dtype)
+    before = per_image(tables["abar"], t - 1).to(z.dtype)
+    flips = torch.sigmoid(z)
+
+    def posterior(clean):
+        mu = before * clean + (1 - before) * f
+        to_x = lambda from_one: torch.where(x > 0, from_one, 1 - from_one)
+        one, none = mu * to_x(alpha + (1 - alpha) * f), (1 - mu) * to_x((1 - alpha) * f)
+        return one / (one + none)
+
+    p, q = posterior(target), posterior((x - flips).abs())
+    kl = torch.xlogy(p, p) - torch.xlogy(p, q) + torch.xlogy(1 - p, 1 - p) - torch.xlogy(1 - p, 1 - q)
+    return mean(kl), mean(F.binary_cross_entropy_with_logits(z, (x - target).abs(),
+                                                             reduction="none"))
+
+
+def losses(model, s, x, p_f, prior_logits, target, eps, tables, t):
     """Every term of LOSS_TERMS, all weights 1. snr (N) = rho^2 A_t / (1 - A_t), clipped at 5 here.
 
     literal: simple = mean (eps - z)^2, seg = mean (softplus(z) - eps z), no dice.
     """
-    if literal:
+    cfg = model.cfg
+    abar = per_image(tables["abar"], t).flatten()
+    snr = (model.rho**2 * abar / (1 - abar)).to(s.dtype)
+    if cfg.process == "bernoulli":
+        simple, seg = flip_losses(s, x, p_f, target, tables, t)
+        dice = torch.zeros_like(seg)
+    elif cfg.param in ("eps", "eps_bce"):
+        simple, seg, dice = epsilon_losses(cfg, s, target, eps, model.rho, tables, t)
+    elif cfg.param == "paper_literal":
         simple = (eps - s).square().mean(dim=(1, 2, 3)).mean()
         seg = (F.softplus(s) - eps * s).mean(dim=(1, 2, 3)).mean()
         dice = torch.zeros_like(seg)
@@ -597,6 +774,30 @@ def ddim_step(x, x0, f, abar_t, abar_s):
     if abar_s == 1.0:
         return x0
     return f + abar_s**0.5 * (x0 - f) + (1 - abar_s) ** 0.5 * implied_noise(x, x0, f, abar_t)
+
+
+def decode(x, z, f, abar, rho):
+    """The mask code that a noise estimate means, cut to the code's range."""
+    return (f + (x - f - (1 - abar) ** 0.5 * z) / abar**0.5).clamp(-rho, rho)
+
+
+def learned_step(x, x0, f, v, abar_t, abar_s, noise):
+    """Ancestral step with log variance between the posterior's (v = -1) and the forward process's."""
+    if abar_s == 1.0:
+        return x0
+    beta = 1 - abar_t / abar_s
+    true = beta * (1 - abar_s) / (1 - abar_t)
+    rest = (1 - abar_s - true) ** 0.5
+    mean = f + abar_s**0.5 * (x0 - f) + rest * implied_noise(x, x0, f, abar_t)
+    log_variance = (v + 1) / 2 * math.log(beta) + (1 - (v + 1) / 2) * math.log(true)
+    return mean + (0.5 * log_variance).exp() * noise
+
+
+def flip_step(x, clean, abar_t, abar_s, noise):
+    if abar_s == 1.0:
+        return clean
+    kappa = (1 - abar_s) / (1 - abar_t)
+    return coins(kappa * x + (abar_s - kappa * abar_t) * clean, noise)
 
 
 def algorithm2_step(x, z, tables, t, noise):

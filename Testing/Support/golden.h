@@ -7,7 +7,7 @@
 
 #include "Base/json.h"
 #include "Graph/parameters.h"
-#include "Net/config.h"
+#include "Net/config_keys.h"
 #include "Net/weights.h"
 
 /* ---- the generator ---- */
@@ -90,6 +90,7 @@ typedef struct golden {
     vdni_weights *file;
     vdni_config config;
     int literal, detach, offset;
+    int brief; /* no parameters and no Adam steps in the file */
     int64_t n, h, w, k;
 } golden;
 
@@ -100,24 +101,36 @@ static inline int64_t golden_setting(vdn_ctx *ctx, const vdni_json_value *root, 
     return value;
 }
 
+/* What later files say besides; earlier ones lack it and mean the first words. */
+static inline void golden_read_keys(vdn_ctx *ctx, vdni_config *config, const vdni_json_value *root)
+{
+    static const char *const names[] = { "param",       "process",  "msff",     "nsa",
+                                         "nsa_wrap",    "nsa_gate", "fuse",     "prior_skip",
+                                         "learn_sigma", "prior_hard" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const vdni_json_value *value = vdni_json_find(root, names[i]);
+        const vdni_key *key = vdni_key_find(vdni_config_keys(), names[i]);
+        EXPECT(key != NULL);
+        if (value && key) EXPECT_OK(ctx, vdni_key_set(ctx, config, key, value));
+    }
+}
+
 static inline void golden_read_settings(vdn_ctx *ctx, golden *g)
 {
-    const char *text = vdni_weights_metadata(g->file, "golden"), *name = "", *param = "";
+    const char *text = vdni_weights_metadata(g->file, "golden"), *name = "";
     vdni_json *json = NULL;
     EXPECT(text != NULL);
     if (!text) exit(1);
     EXPECT_OK(ctx, vdni_json_parse(ctx, &json, text, (int64_t)strlen(text), "golden"));
     const vdni_json_value *root = vdni_json_root(json);
     EXPECT_OK(ctx, vdni_json_get_string(ctx, &name, root, "config"));
-    EXPECT_OK(ctx, vdni_json_get_string(ctx, &param, root, "param"));
     EXPECT_OK(ctx, vdni_config_get(ctx, &g->config, name));
-    g->literal = strcmp(param, "paper_literal") == 0;
+    golden_read_keys(ctx, &g->config, root);
+    g->literal = g->config.param == VDNI_PARAM_LITERAL;
     g->detach = (int)golden_setting(ctx, root, "cond_detach");
     g->offset = (int)golden_setting(ctx, root, "offset_norms");
     g->k = golden_setting(ctx, root, "classes");
     g->config.mask_channels = (int32_t)g->k;
-    g->config.param = g->literal ? VDNI_PARAM_LITERAL : VDNI_PARAM_X0;
-    g->config.prior_skip = (int32_t)golden_setting(ctx, root, "prior_skip");
     vdni_json_free(ctx, json);
 }
 
@@ -133,6 +146,7 @@ static inline void golden_open(vdn_ctx *ctx, golden *g, const char *stem)
     g->n = image->shape[0];
     g->h = image->shape[1];
     g->w = image->shape[2];
+    g->brief = vdni_weights_find(g->file, "adam/losses") == NULL;
 }
 
 static inline void golden_close(vdn_ctx *ctx, golden *g) { vdni_weights_close(ctx, g->file); }

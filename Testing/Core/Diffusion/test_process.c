@@ -143,6 +143,99 @@ static void the_grid_is_rounded_and_ends_at_the_start(void)
     }
 }
 
+/* The noise that made x leads back to the mask, shifted and not. */
+static void decoding_undoes_noising(void)
+{
+    const double x0 = 0.3, f = -0.11, e = 0.7;
+    for (int64_t t = 1; t <= 1000; t += 37)
+        for (int shifted = 0; shifted < 2; shifted++) {
+            float there[4], back[4];
+            vdni_process_noise(there, linear, t);
+            vdni_process_decode(back, linear, t);
+            if (!shifted) vdni_process_unshift(there);
+            if (!shifted) vdni_process_unshift(back);
+            const double x = combine(there, x0, 99, f, e);
+            EXPECT_LE(fabs(combine(back, e, x, f, 99) - x0), 1e-6 / sqrt(linear->abar[t]));
+            EXPECT(shifted || (there[VDNI_TERM_F] == 0 && back[VDNI_TERM_F] == 0));
+        }
+}
+
+/* Without the shift a step is that of f = 0, and the start is the prior noised as a mask. */
+static void without_the_shift_the_prior_drops_out(void)
+{
+    for (int64_t t = 2; t <= 1000; t += 101) {
+        float shifted[4], plain[4];
+        vdni_process_ddim(shifted, linear, t, t / 2, 0.5);
+        vdni_process_ddim(plain, linear, t, t / 2, 0.5);
+        vdni_process_unshift(plain);
+        EXPECT(combine(plain, 0.3, 0.7, 5, 0.2) == combine(shifted, 0.3, 0.7, 0, 0.2));
+        vdni_process_start_unshifted(plain, linear, t);
+        vdni_process_noise(shifted, linear, t);
+        EXPECT(plain[VDNI_TERM_F] == shifted[VDNI_TERM_X0] && plain[VDNI_TERM_X0] == 0);
+        EXPECT(plain[VDNI_TERM_NOISE] == shifted[VDNI_TERM_NOISE]);
+    }
+}
+
+/* v = -1 is the posterior's deviation, v = 1 the forward process's; the last step has none. */
+static void the_learned_variance_lies_between_its_ends(void)
+{
+    for (int64_t t = 2; t <= 1000; t += 41) {
+        float row[4];
+        vdni_process_sigma(row, linear, t, t - 1);
+        EXPECT_LE(fabs(exp(row[1] - row[0]) / linear->sigma[t] - 1), 1e-6);
+        EXPECT_LE(fabs(exp(row[1] + row[0]) / sqrt(1 - linear->alpha[t]) - 1), 1e-6);
+        vdni_process_ddim(row, linear, t, t / 2, 1);
+        const double posterior = row[VDNI_TERM_NOISE];
+        vdni_process_sigma(row, linear, t, t / 2);
+        if (t / 2 > 0) EXPECT_LE(fabs(exp(row[1] - row[0]) / posterior - 1), 1e-6);
+        vdni_process_sigma(row, linear, t, 0);
+        EXPECT(exp(row[1]) == 0 && row[0] == 0);
+    }
+}
+
+/* A chain of flips has the process's marginals: E x_s = abar_s x0 + (1 - abar_s) f. */
+static void flips_keep_the_marginals(void)
+{
+    const double x0 = 1, f = 0.3;
+    for (int64_t t = 2; t <= 1000; t += 31)
+        for (int64_t s = 0; s < t; s += 13) {
+            float from[4], to[4], step[4];
+            vdni_process_flip_noise(from, linear, t);
+            vdni_process_flip_step(step, linear, t, s);
+            const double p = combine(from, x0, 99, f, 99);
+            vdni_process_flip_noise(to, linear, s > 0 ? s : 1);
+            const double wanted = s > 0 ? combine(to, x0, 99, f, 99) : x0;
+            EXPECT_LE(fabs(combine(step, x0, p, 99, 99) - wanted), 1e-6);
+            EXPECT(step[0] >= 0 && step[1] >= 0 && fabs(step[0] + step[1] - 1.0) < 1e-6);
+        }
+}
+
+static void the_weights_of_the_noise_losses_follow_the_time(void)
+{
+    const double rho = 0.3;
+    for (int64_t t = 1; t <= 1000; t += 27) {
+        const double a = linear->abar[t], snr = rho * rho * a / (1 - a);
+        const double x0 = 0.3, e = 0.4, z = 0.55;
+        float w[8], row[4], back[4];
+        vdni_process_epsilon_weights(w, linear, t, rho, 5.0);
+        EXPECT_LE(fabs(w[0] - fmin(1, 5 / snr)), 1e-6);
+        /* a wrong estimate moves the mask it means, and the mean of the step, by what w says */
+        vdni_process_noise(row, linear, t);
+        vdni_process_decode(back, linear, t);
+        const double x = combine(row, x0, 99, 0, e), found = combine(back, z, x, 0, 99);
+        const double gain = 1e-5 / sqrt(a);
+        EXPECT_LE(fabs((found - x0) / (2 * rho) - w[2] * (e - z)), gain);
+        EXPECT_LE(fabs(linear->gamma0[t] * (found - x0) - w[6] * (e - z)), gain);
+        EXPECT_LE(fabs(w[3] - a), 1e-6);
+        EXPECT_LE(fabs(exp(w[4]) / (1 - linear->alpha[t]) - 1), 1e-5);
+        const double sigma = linear->sigma[t > 1 ? t : 2];
+        EXPECT_LE(fabs(exp(w[5]) / (sigma * sigma) - 1), 1e-5);
+        EXPECT(w[7] == (t == 1));
+        vdni_process_epsilon_weights(w, linear, t, rho, INFINITY);
+        EXPECT(w[0] == 1);
+    }
+}
+
 int main(void)
 {
     vdni_ctx_init(&ctx);
@@ -157,6 +250,11 @@ int main(void)
     RUN(the_weights_of_every_exact_step_sum_to_one);
     RUN(the_snr_weight_is_clipped);
     RUN(the_grid_is_rounded_and_ends_at_the_start);
+    RUN(decoding_undoes_noising);
+    RUN(without_the_shift_the_prior_drops_out);
+    RUN(the_learned_variance_lies_between_its_ends);
+    RUN(flips_keep_the_marginals);
+    RUN(the_weights_of_the_noise_losses_follow_the_time);
     vdni_schedule_free(&ctx, linear);
     vdni_schedule_free(&ctx, cosine);
     return test_result();

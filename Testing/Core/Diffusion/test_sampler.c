@@ -106,6 +106,46 @@ static void a_new_model_returns_its_prior(void)
     }
 }
 
+/* The mean over the four flips, by hand: a flipped image through the plain network, flipped back. */
+static void mirror_is_the_mean_over_the_flips(void)
+{
+    enum { K = 3 };
+    world v;
+    float given[PIXELS], mirrored[K * PIXELS];
+    double mean[K * PIXELS] = { 0.0 };
+    open_world(&v, 1, VDNI_PREPARE_PLAIN, K);
+    scramble(&v);
+    memcpy(given, v.image, sizeof given);
+    v.model->config.network = VDNI_NETWORK_CONDITION;
+    v.model->config.mirror = 1;
+    make(&v, &ddim);
+    condition(&v);
+    memcpy(mirrored, v.prior, sizeof mirrored);
+    sample(&v, v.p, 0);
+    EXPECT(memcmp(v.p, mirrored, sizeof mirrored) == 0);
+    vdni_sampler_free(&v.ctx, v.s);
+    v.model->config.mirror = 0;
+    make(&v, &ddim);
+    for (int f = 0; f < 4; f++) {
+        for (int i = 0; i < PIXELS; i++) {
+            const int y = f / 2 ? H - 1 - i / W : i / W, x = f % 2 ? W - 1 - i % W : i % W;
+            v.image[i] = given[y * W + x];
+        }
+        condition(&v);
+        for (int i = 0; i < PIXELS; i++) {
+            const int y = f / 2 ? H - 1 - i / W : i / W, x = f % 2 ? W - 1 - i % W : i % W;
+            for (int c = 0; c < K; c++) mean[(y * W + x) * K + c] += v.prior[i * K + c] / 4.0;
+        }
+    }
+    double moved = 0.0;
+    for (int i = 0; i < K * PIXELS; i++) {
+        EXPECT_LE(fabs(mirrored[i] - mean[i]), 1e-6);
+        moved = fmax(moved, fabs(mirrored[i] - v.prior[i]));
+    }
+    EXPECT(moved > 1e-2);
+    close_world(&v);
+}
+
 static void threads_and_order_change_no_bit(void)
 {
     for (int fast = 0; fast < 2; fast++) {
@@ -129,6 +169,67 @@ static void threads_and_order_change_no_bit(void)
             close_world(&v);
         }
         EXPECT(memcmp(first[0], first[1], sizeof first[0]) != 0);
+    }
+}
+
+static void eps_mode(vdni_config *c)
+{
+    c->param = VDNI_PARAM_EPS;
+    c->prior_skip = 0;
+}
+static void learned_mode(vdni_config *c)
+{
+    eps_mode(c);
+    c->learn_sigma = 1;
+    c->process = VDNI_PROCESS_DDPM;
+    c->fuse = VDNI_FUSE_STEM_ADD;
+}
+static void flip_mode(vdni_config *c)
+{
+    c->process = VDNI_PROCESS_BERNOULLI;
+    c->prior_skip = 0;
+    c->fuse = VDNI_FUSE_CONCAT;
+    c->nsa = VDNI_NSA_K5;
+}
+static void hard_mode(vdni_config *c) { c->prior_hard = 1; }
+
+/* In every mode: probabilities that sum to 1, no bit by threads or batch, no allocation in a run. */
+static void every_mode_gives_probabilities(void)
+{
+    static void (*const modes[])(vdni_config *) = { eps_mode, learned_mode, flip_mode, hard_mode };
+    for (int i = 0; i < 16; i++) {
+        static float first[3 * PIXELS];
+        const int32_t k = i / 4 % 2 ? 3 : 1, threads = 1 + i / 8;
+        vdni_sampler_options o = ddim;
+        vdni_config config;
+        vdni_domain domain;
+        world v;
+        o.eta = 0.4;
+        open_world(&v, threads, 0, k);
+        config = v.model->config;
+        domain = v.model->domain;
+        modes[i % 4](&config);
+        vdn_model_free(v.model);
+        EXPECT_OK(&v.ctx, vdni_model_create(&v.ctx, &v.model, &config, &domain, 1));
+        scramble(&v);
+        make(&v, &o);
+        condition(&v);
+        sample(&v, first, 1);
+        const int64_t allocations = v.ctx.allocations;
+        sample(&v, v.p, 2);
+        EXPECT(memcmp(first, v.p, (size_t)(PIXELS * k) * sizeof *v.p) != 0);
+        sample(&v, v.p, 1);
+        EXPECT(v.ctx.allocations == allocations);
+        EXPECT(memcmp(first, v.p, (size_t)(PIXELS * k) * sizeof *v.p) == 0);
+        for (int p = 0; p < PIXELS; p++) {
+            double sum = 0.0;
+            for (int c = 0; c < k; c++) {
+                EXPECT(v.p[p * k + c] >= 0.0f && v.p[p * k + c] <= 1.0f);
+                sum += v.p[p * k + c];
+            }
+            if (k > 1) EXPECT_LE(fabs(sum - 1.0), 1e-5);
+        }
+        close_world(&v);
     }
 }
 
@@ -451,7 +552,9 @@ static void survives_every_refused_allocation(void)
 int main(void)
 {
     RUN(a_new_model_returns_its_prior);
+    RUN(mirror_is_the_mean_over_the_flips);
     RUN(threads_and_order_change_no_bit);
+    RUN(every_mode_gives_probabilities);
     RUN(an_image_is_forgotten_by_the_next);
     RUN(weights_may_change_between_runs);
     RUN(a_run_allocates_nothing);

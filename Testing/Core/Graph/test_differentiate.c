@@ -309,7 +309,7 @@ static void losses_start_gradients_and_seeds_add_to_them(void)
         const vdni_id weights = vdni_input(b.g, "weights", two, VDNI_F32);
         const vdni_id seed = vdni_input(b.g, "seed", one, VDNI_F32);
         (void)vdni_segmentation_loss(b.g, s, target, weights, VDNI_NONE,
-                                     (vdni_loss_weights){ 0.0f, 1.0f, 0.0f });
+                                     (vdni_loss_weights){ 0.0f, 1.0f, 0.0f, 0.0f, 0 });
         if (seeded) vdni_graph_seed(b.g, s, seed);
         EXPECT_OK(&b.ctx, vdni_graph_backward(b.g));
         if (bench_compile(&b)) {

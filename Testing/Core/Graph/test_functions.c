@@ -81,6 +81,7 @@ static void pools_and_sizes(void)
         begin(training);
         const vdni_id x = feature(6, 10, 8);
         EXPECT(is(vdni_max_pool(g, x), 2, 3, 5, 8, VDNI_BF16));
+        EXPECT(is(vdni_max_pool_overlapping(g, feature(5, 10, 8)), 2, 3, 5, 8, VDNI_BF16));
         EXPECT(is(vdni_average_pool(g, x, 2, 2, 0, 0.0f), 2, 3, 5, 8, VDNI_BF16));
         EXPECT(is(vdni_average_pool(g, x, 5, 1, 2, 5.0f), 2, 6, 10, 8, VDNI_BF16));
         EXPECT(is(vdni_global_pool(g, x), 2, 1, 1, 8, VDNI_F32));
@@ -94,6 +95,17 @@ static void pools_and_sizes(void)
                 EXPECT((g->nodes[k].out[1] != VDNI_NONE) == training);
         end();
     }
+}
+
+static void windows_and_layers(void)
+{
+    begin(0);
+    const vdni_id x = feature(14, 7, 12), p = input(1, 1, 1, 12, VDNI_F32);
+    const vdni_id table = input(1, 1, 169, 2, VDNI_F32);
+    EXPECT(is(vdni_layer_norm(g, x, p, p), 2, 14, 7, 12, VDNI_BF16));
+    EXPECT(is(vdni_window_attention(g, x, table, 7, 3, 2), 2, 14, 7, 4, VDNI_BF16));
+    EXPECT(vdni_graph_status(g) == VDN_OK);
+    end();
 }
 
 static void sums_and_products(void)
@@ -126,7 +138,7 @@ static void process_and_losses(void)
     const vdni_id keys = input(2, 1, 1, 8, VDNI_I32), weights = vector(2);
     const vdni_id list[4] = { s, VDNI_NONE, s, VDNI_NONE };
     const int64_t nhwc[4] = { 2, 6, 10, 3 };
-    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f };
+    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f, 0.0f, 0 };
     vdni_id p = VDNI_NONE;
     EXPECT(is(vdni_time_embedding(g, vector(1), 16), 2, 1, 1, 16, VDNI_F32));
     EXPECT(is(vdni_combine(g, c, list, 4), 2, 6, 10, 3, VDNI_F32));
@@ -209,7 +221,7 @@ static vdni_id combine_five(void)
 static vdni_id loss_target(void)
 {
     return vdni_segmentation_loss(g, input(2, 4, 4, 1, VDNI_F32), input(2, 4, 5, 1, VDNI_U8),
-                                  vector(2), VDNI_NONE, (vdni_loss_weights){ 1, 1, 1 });
+                                  vector(2), VDNI_NONE, (vdni_loss_weights){ 1, 1, 1, 0, 0 });
 }
 static vdni_id embedding_odd(void) { return vdni_time_embedding(g, vector(1), 7); }
 static vdni_id noise_keys(void)
@@ -264,6 +276,7 @@ int main(void)
     RUN(convolutions);
     RUN(norms_and_activations);
     RUN(pools_and_sizes);
+    RUN(windows_and_layers);
     RUN(sums_and_products);
     RUN(process_and_losses);
     RUN(shapes_that_do_not_fit_are_refused_by_name);

@@ -9,7 +9,7 @@
 static void build_training(bench *b, const char *name, int64_t h, int64_t w, vdni_dtype activation)
 {
     const int64_t plane[4] = { 1, h, w, 1 }, one[4] = { 1, 1, 1, 1 }, two[4] = { 1, 1, 1, 2 };
-    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f };
+    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f, 0.0f, 0 };
     vdni_config config;
     vdni_step_inputs in;
     bench_begin(b, activation, 1, VDNI_PREPARE_PLAIN);

@@ -14,7 +14,7 @@ typedef struct {
 static outputs build_training(bench *b, uint32_t flags, vdni_dtype activation)
 {
     const int64_t plane[4] = { 1, 16, 12, 1 }, one[4] = { 1, 1, 1, 1 }, two[4] = { 1, 1, 1, 2 };
-    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f };
+    const vdni_loss_weights lambda = { 1.0f, 1.0f, 1.0f, 0.0f, 0 };
     vdni_config config;
     vdni_step_inputs in;
     outputs out;

@@ -66,7 +66,7 @@ static void a_new_block_that_changes_channels_is_its_skip(void)
     bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
     const vdni_id x = vdni_input(b.g, "x", shape, VDNI_F32);
     const vdni_id e = vdni_input(b.g, "e", row, VDNI_F32);
-    const vdni_conv_spec skip = { 24, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0 };
+    const vdni_conv_spec skip = { 24, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
     const vdni_id y = vdni_output(b.g, vdni_residual_block(b.g, "r", x, e, 24, 1), "y");
     const vdni_id s = vdni_output(b.g, vdni_conv_block(b.g, "r.skip", x, VDNI_NONE, &skip), "s");
     if (bench_compile(&b)) {
@@ -107,8 +107,8 @@ static void the_head_of_a_bf16_graph_can_be_f32(void)
     bench b;
     bench_begin(&b, VDNI_BF16, 0, VDNI_PREPARE_PLAIN);
     const vdni_id x = vdni_input(b.g, "x", shape, VDNI_BF16);
-    const vdni_conv_spec plain = { 5, 3, 2, 0, VDNI_INIT_HE_NORMAL, 0 };
-    const vdni_conv_spec head = { 5, 1, 1, 1, VDNI_INIT_ZERO, 1 };
+    const vdni_conv_spec plain = { 5, 3, 2, 0, VDNI_INIT_HE_NORMAL, 0, 1 };
+    const vdni_conv_spec head = { 5, 1, 1, 1, VDNI_INIT_ZERO, 1, 1 };
     EXPECT(vdni_graph_get(b.g, vdni_conv_block(b.g, "p", x, VDNI_NONE, &plain)).dtype == VDNI_BF16);
     const vdni_tensor t = vdni_graph_get(b.g, vdni_conv_block(b.g, "h", x, VDNI_NONE, &head));
     EXPECT(t.dtype == VDNI_F32 && t.c == 5 && t.h == 4);
@@ -150,8 +150,44 @@ static void the_condition_norms_differ_in_what_they_count(void)
     bench_end(&b);
 }
 
+/* y[2i + a, 2j + b] = bias + sum over ci of x[i, j] w[ci, a, b], and its slopes. */
+static void a_transposed_convolution_doubles_the_size(void)
+{
+    const int64_t nhwc[4] = { 1, 3, 2, 5 }, twice[4] = { 1, 6, 4, 4 };
+    bench b;
+    bench_begin(&b, VDNI_F32, 1, VDNI_PREPARE_PLAIN);
+    const vdni_id x = vdni_input(b.g, "x", nhwc, VDNI_F32);
+    const vdni_id weight = vdni_input(b.g, "weight", twice, VDNI_F32);
+    vdni_require_gradient(b.g, x);
+    const vdni_id y = vdni_output(b.g, vdni_double_block(b.g, "d", x, 4, 1), "y");
+    vdni_graph_seed(b.g, y, weight);
+    EXPECT_OK(&b.ctx, vdni_graph_backward(b.g));
+    vdni_output(b.g, vdni_graph_gradient(b.g, x), "dx");
+    if (bench_compile(&b)) {
+        const vdni_parameter *w = &b.table.items[vdni_parameters_find(&b.table, "d.weight")];
+        const vdni_parameter *bias = &b.table.items[vdni_parameters_find(&b.table, "d.bias")];
+        EXPECT(b.table.trainable == 4 * 5 * 4 + 4);
+        bench_run(&b, VDNI_RUN_ALL);
+        for (int i = 0; i < 96; i++) {
+            const int c = i % 4, column = i / 4 % 4, row = i / 16;
+            double sum = b.values[bias->offset + c];
+            for (int k = 0; k < 5; k++)
+                sum += (double)bench_data(&b, x)[(row / 2 * 2 + column / 2) * 5 + k] *
+                       b.values[w->offset + ((k * 2 + row % 2) * 2 + column % 2) * 4 + c];
+            EXPECT_LE(fabs(sum - bench_data(&b, y)[i]), 1e-5);
+        }
+        float dx[30];
+        memcpy(dx, bench_data(&b, vdni_graph_find(b.g, "dx")), sizeof dx);
+        bench_slopes(&b, y, weight, bench_data(&b, x), dx, 30, 5e-3);
+        bench_slopes(&b, y, weight, b.values + w->offset, b.gradients + w->offset, 80, 5e-3);
+        bench_slopes(&b, y, weight, b.values + bias->offset, b.gradients + bias->offset, 4, 5e-3);
+    }
+    bench_end(&b);
+}
+
 int main(void)
 {
+    RUN(a_transposed_convolution_doubles_the_size);
     RUN(names_of_children);
     RUN(new_residual_and_attention_blocks_pass_their_input_on);
     RUN(a_new_block_that_changes_channels_is_its_skip);

@@ -45,6 +45,49 @@ static void parameters_are_those_of_the_design(void)
     }
 }
 
+/* The U-Net of the literature has 31,030,593 with one channel in and out; nnU-Net's follows from its
+ * layers: two convolutions with bias and norm per stage, transposed ones without bias, a 1 x 1 head at
+ * every level but the two lowest. */
+static void baselines_have_their_parameters(void)
+{
+    static const char *const sizes[] = { "unit", "tiny", "small", "base", "full" };
+    for (int i = 0; i < 10; i++) {
+        vdni_parameters table = { .items = NULL };
+        vdni_config c;
+        int64_t wanted = 0;
+        EXPECT(vdni_config_get(&ctx, &c, sizes[i / 2]) == VDN_OK);
+        EXPECT_OK(&ctx, vdni_config_set_network(&ctx, &c, i % 2 ? "nnunet2d" : "unet"));
+        EXPECT_OK(&ctx, vdni_model_trace(&ctx, &table, &c));
+        const int64_t vectors = i % 2 ? 3 : 1; /* bias, gamma, beta */
+        for (int l = 0; l < c.condition_levels; l++) {
+            const int64_t f = c.condition[l], before = l > 0 ? c.condition[l - 1] : 1;
+            wanted += 9 * f * (before + f) + 2 * vectors * f;
+            if (l == c.condition_levels - 1) break;
+            wanted += 9 * f * (2 * f + f) + 2 * vectors * f;
+            wanted += 4 * c.condition[l + 1] * f + (i % 2 ? 0 : f);
+        }
+        for (int l = 0; l < (i % 2 ? 4 : 1); l++) wanted += c.condition[l] + 1;
+        EXPECT(table.trainable == wanted);
+        if (i == 8) EXPECT(table.trainable == 31030593);
+        if (i == 9) EXPECT(c.condition[0] == 32 && c.condition[4] == 480 && c.condition[5] == 480);
+        vdni_parameters_free(&ctx, &table);
+    }
+}
+
+/* MedSegDiff: the two nets without this paper's blocks, one channel more for the variance. */
+static void medsegdiff_is_a_configuration(void)
+{
+    vdni_parameters table = { .items = NULL };
+    vdni_config c;
+    EXPECT(vdni_config_get(&ctx, &c, "full") == VDN_OK);
+    EXPECT_OK(&ctx, vdni_config_set_network(&ctx, &c, "medsegdiff"));
+    EXPECT_OK(&ctx, vdni_model_trace(&ctx, &table, &c));
+    EXPECT(vdni_parameters_count(&table, "diff.fuse") == 0); /* 32 + 32 + 64 = 128 channels fit */
+    /* DDPM-256 has 113,673,219 with three channels in and out; here three in and two out */
+    EXPECT(vdni_parameters_count(&table, "diff.") == 113673219 - (9 * 128 + 1));
+    vdni_parameters_free(&ctx, &table);
+}
+
 /* GFLOP at 2 per multiply-add, condition net with projections and one step: model.md 2.2. */
 typedef struct {
     const char *name;
@@ -121,7 +164,7 @@ static void no_multiplier(vdni_config *c) { c->multiplier[0] = 0; }
 static void stem_of_three(vdni_config *c) { c->stem_down = 3; }
 static void attention_below(vdni_config *c) { c->attention_level = c->levels; }
 static void heads_that_do_not_divide(vdni_config *c) { c->head_width = 5; }
-static void unknown_param(vdni_config *c) { c->param = (vdni_param)2; }
+static void unknown_param(vdni_config *c) { c->param = VDNI_PARAM_KINDS; }
 static void twenty_steps(vdni_config *c) { c->time_steps = 20; }
 static void no_scale(vdni_config *c) { c->signal_scale = 0.0; }
 static void scale_is_nan(vdni_config *c) { c->signal_scale = NAN; }
@@ -130,6 +173,45 @@ static void more_steps_than_times(vdni_config *c) { c->sample_steps = c->time_st
 static void no_samples(vdni_config *c) { c->samples = 0; }
 static void odd_padding(vdni_config *c) { c->pad_multiple = 3; }
 static void padding_too_small(vdni_config *c) { c->pad_multiple = 1; }
+static void eps_without_signal(vdni_config *c)
+{
+    c->param = VDNI_PARAM_EPS;
+    c->prior_skip = 0;
+    c->schedule = VDNI_SCHEDULE_COSINE;
+}
+static void eps_with_a_skip(vdni_config *c) { c->param = VDNI_PARAM_EPS_BCE; }
+static void variance_of_a_mask(vdni_config *c) { c->learn_sigma = 1; }
+static void flips_of_noise(vdni_config *c)
+{
+    c->process = VDNI_PROCESS_BERNOULLI;
+    c->param = VDNI_PARAM_EPS;
+}
+static void flips_with_a_skip(vdni_config *c) { c->process = VDNI_PROCESS_BERNOULLI; }
+static void printed_without_shift(vdni_config *c)
+{
+    c->process = VDNI_PROCESS_DDPM;
+    c->param = VDNI_PARAM_LITERAL;
+}
+static void unknown_network(vdni_config *c) { c->network = VDNI_NETWORK_KINDS; }
+static void mirrored_refiner(vdni_config *c) { c->mirror = 1; }
+static void supervised_refiner(vdni_config *c) { c->deep_supervision = 1; }
+static void windows_that_do_not_fit(vdni_config *c)
+{
+    if (vdni_config_set_network(&ctx, c, "swinunet") == VDN_OK) c->pad_multiple = 96;
+}
+static void heads_that_share_no_channels(vdni_config *c)
+{
+    if (vdni_config_set_network(&ctx, c, "swinunet") == VDN_OK) c->condition[1] = 10;
+}
+static void thin_bottlenecks(vdni_config *c)
+{
+    if (vdni_config_set_network(&ctx, c, "deeplabv3") == VDN_OK) c->condition[2] = 3;
+}
+static void narrow_fusion(vdni_config *c)
+{
+    c->msff = VDNI_MSFF_ASPP;
+    c->condition[1] = 3;
+}
 static void deeper_than_the_features(vdni_config *c)
 {
     c->levels = 3;
@@ -165,6 +247,19 @@ static void impossible_configurations_are_refused(void)
         { no_samples, "samples" },
         { odd_padding, "pad_multiple" },
         { padding_too_small, "pad_multiple" },
+        { eps_without_signal, "cosine" },
+        { eps_with_a_skip, "prior_skip" },
+        { variance_of_a_mask, "learn_sigma" },
+        { flips_of_noise, "bernoulli" },
+        { flips_with_a_skip, "prior_skip" },
+        { printed_without_shift, "ddpm" },
+        { unknown_network, "network" },
+        { narrow_fusion, "msff" },
+        { mirrored_refiner, "mirror" },
+        { supervised_refiner, "deep_supervision" },
+        { windows_that_do_not_fit, "pad_multiple" },
+        { heads_that_share_no_channels, "swinunet" },
+        { thin_bottlenecks, "deeplabv3" },
         { deeper_than_the_features, "fusion" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -187,6 +282,8 @@ int main(void)
 {
     vdni_ctx_init(&ctx);
     RUN(parameters_are_those_of_the_design);
+    RUN(baselines_have_their_parameters);
+    RUN(medsegdiff_is_a_configuration);
     RUN(work_is_that_of_the_design);
     RUN(the_switches_change_the_work_as_printed);
     RUN(an_unknown_name_is_refused_with_the_list);

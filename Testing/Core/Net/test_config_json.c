@@ -45,6 +45,58 @@ static void what_was_written_is_read(void)
     EXPECT(ctx.now_bytes == 0);
 }
 
+static void every_network_comes_back(void)
+{
+    static const char *const names[] = { "condition", "msff",      "unet",     "nnunet2d",
+                                         "fcn8s",     "deeplabv3", "swinunet", "medsegdiff" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        vdni_config config, read;
+        vdni_domain domain, read_domain;
+        char *text = NULL;
+        make(&config, &domain);
+        EXPECT(vdni_config_get(&ctx, &config, "small") == VDN_OK);
+        config.mask_channels = domain.classes > 2 ? domain.classes : 1;
+        EXPECT_OK(&ctx, vdni_config_set_network(&ctx, &config, names[i]));
+        EXPECT_OK(&ctx, vdni_config_to_json(&ctx, &text, &config, &domain));
+        EXPECT_OK(&ctx, vdni_config_from_json(&ctx, &read, &read_domain, text, "test"));
+        for (int l = config.condition_levels; l < VDNI_MAX_LEVELS; l++) config.condition[l] = 0;
+        for (int l = config.levels; l < VDNI_MAX_LEVELS; l++) config.multiplier[l] = 0;
+        EXPECT(memcmp(&read, &config, sizeof read) == 0);
+        EXPECT(read.mirror == (i == 3) && read.deep_supervision == (i == 3));
+        vdni_free(&ctx, text);
+    }
+}
+
+static void plane_and_neighbours_come_back(void)
+{
+    static const struct {
+        vdn_plane plane;
+        int32_t neighbours, channels;
+    } cases[] = { { VDN_PLANE_AXIAL, 0, 1 },
+                  { VDN_PLANE_SAGITTAL, 3, 3 },
+                  { VDN_PLANE_CORONAL, 5, 10 } };
+    for (int i = 0; i < 3; i++) {
+        vdni_config config, read;
+        vdni_domain domain, read_domain;
+        char *text = NULL;
+        make(&config, &domain);
+        domain.plane = cases[i].plane;
+        domain.neighbours = cases[i].neighbours;
+        config.image_channels = cases[i].channels;
+        EXPECT_OK(&ctx, vdni_config_to_json(&ctx, &text, &config, &domain));
+        EXPECT(strstr(text, "\"format\":2") != NULL);
+        EXPECT_OK(&ctx, vdni_config_from_json(&ctx, &read, &read_domain, text, "text"));
+        EXPECT(memcmp(&read_domain, &domain, sizeof domain) == 0);
+        config.image_channels = 4;
+        vdni_free(&ctx, text);
+        EXPECT_OK(&ctx, vdni_config_to_json(&ctx, &text, &config, &domain));
+        EXPECT(vdni_config_from_json(&ctx, &read, &read_domain, text, "text") ==
+               (cases[i].neighbours ? VDN_ERR_FORMAT : VDN_OK));
+        vdni_free(&ctx, text);
+    }
+    EXPECT(ctx.now_bytes == 0);
+}
+
 /* Replace the first @p from of the text by @p to and expect a refusal that names @p field. */
 static void expect_refused(const char *from, const char *to, const char *field)
 {
@@ -72,7 +124,7 @@ static void expect_refused(const char *from, const char *to, const char *field)
 static void every_field_is_checked(void)
 {
     static const char *const cases[][3] = {
-        { "\"format\":1", "\"format\":2", "format" },
+        { "\"format\":1", "\"format\":3", "format" },
         { "\"name\":\"tiny\"", "\"name\":\"a name that is too long\"", "name" },
         { "\"name\":\"tiny\"", "\"name\":3", "name" },
         { "\"base\":16", "\"base\":\"16\"", "base" },
@@ -158,6 +210,8 @@ int main(void)
 {
     vdni_ctx_init(&ctx);
     RUN(what_was_written_is_read);
+    RUN(every_network_comes_back);
+    RUN(plane_and_neighbours_come_back);
     RUN(every_field_is_checked);
     RUN(too_many_classes_do_not_fit);
     RUN(every_cut_is_refused);

@@ -4,6 +4,8 @@
 
 enum { H = 6, W = 8, C = 8, COUNT = H * W * C };
 
+static vdni_config config = { .nsa = VDNI_NSA_MASK_SOFT };
+
 typedef struct {
     bench b;
     vdni_id u, gate, out;
@@ -15,7 +17,7 @@ static int begin(module *m)
     bench_begin(&m->b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
     m->u = vdni_input(m->b.g, "u", shape, VDNI_F32);
     m->gate = vdni_input(m->b.g, "gate", map, VDNI_F32);
-    m->out = vdni_output(m->b.g, vdni_nsa(m->b.g, "n", m->u, m->gate), "out");
+    m->out = vdni_output(m->b.g, vdni_nsa(m->b.g, "n", &config, m->u, m->gate), "out");
     return bench_compile(&m->b);
 }
 
@@ -95,9 +97,56 @@ static void parameters_are_those_of_the_design(void)
     bench b;
     bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
     const vdni_id u = vdni_input(b.g, "u", shape, VDNI_F32);
-    (void)vdni_nsa(b.g, "n", u, vdni_input(b.g, "gate", map, VDNI_F32));
+    (void)vdni_nsa(b.g, "n", &config, u, vdni_input(b.g, "gate", map, VDNI_F32));
     EXPECT(b.table.trainable == 36422); /* model.md 2.6 */
     bench_end(&b);
+}
+
+/* The other forms: which kernels there are, one map or two, and the wrap. */
+static void every_form_has_its_parameters(void)
+{
+    static const struct {
+        vdni_nsa_kind nsa;
+        int32_t shared, literal;
+        int64_t parameters; /* 128 channels */
+    } forms[] = {
+        { VDNI_NSA_MASK_HARD, 0, 0, 36422 },
+        { VDNI_NSA_K3, 0, 0, 36422 - 26 * 128 },
+        { VDNI_NSA_K5, 0, 0, 36422 - 10 * 128 },
+        { VDNI_NSA_MASK_SOFT, 1, 0, 36422 - 99 },
+        { VDNI_NSA_MASK_SOFT, 0, 1, 36422 - 3 * 128 },
+    };
+    const int64_t shape[4] = { 1, 4, 4, 128 }, map[4] = { 1, 4, 4, 1 };
+    for (int i = 0; i < 5; i++) {
+        const vdni_config form = { .nsa = forms[i].nsa,
+                                   .nsa_shared = forms[i].shared,
+                                   .nsa_literal = forms[i].literal };
+        bench b;
+        bench_begin(&b, VDNI_F32, 1, VDNI_PREPARE_PLAIN);
+        const vdni_id u = vdni_input(b.g, "u", shape, VDNI_F32);
+        const vdni_id gate =
+            vdni_has_gates(&form) ? vdni_input(b.g, "gate", map, VDNI_F32) : VDNI_NONE;
+        (void)vdni_nsa(b.g, "n", &form, u, gate);
+        EXPECT_OK(&b.ctx, vdni_graph_status(b.g));
+        EXPECT(b.table.trainable == forms[i].parameters);
+        bench_end(&b);
+    }
+}
+
+/* Without residual and lambda: an expansion of zero gives zero, not the input. */
+static void the_literal_wrap_is_the_product_alone(void)
+{
+    module m;
+    config.nsa_literal = 1;
+    if (begin(&m)) {
+        memset(values(&m, "n.expand.weight"), 0, C * C / 2 * sizeof(float));
+        for (int c = 0; c < C; c++) values(&m, "n.expand.bias")[c] = 2.0f;
+        bench_run(&m.b, VDNI_RUN_ALL);
+        for (int i = 0; i < COUNT; i++)
+            EXPECT(bench_data(&m.b, m.out)[i] == 2.0f * bench_data(&m.b, m.u)[i]);
+    }
+    bench_end(&m.b);
+    config.nsa_literal = 0;
 }
 
 /* ---- the gate ---- */
@@ -109,7 +158,7 @@ static void make_gate(float *out, int32_t ds, int y0, int y1, int x0, int x1, fl
     bench b;
     bench_begin(&b, VDNI_F32, 1, VDNI_PREPARE_PLAIN);
     const vdni_id p = vdni_input(b.g, "p", plane, VDNI_F32);
-    const vdni_id gate = vdni_output(b.g, vdni_nsa_gate(b.g, p, ds), "gate");
+    const vdni_id gate = vdni_output(b.g, vdni_nsa_gate(b.g, &config, p, ds), "gate");
     EXPECT(!b.g->tensors[gate].needs_gradient);
     if (bench_compile(&b)) {
         for (int i = 0; i < 256; i++)
@@ -156,12 +205,28 @@ static void coarser_levels_average_first(void)
     for (int i = 0; i < 4; i++) EXPECT_LE(fabs(g[i] - 0.2), 1e-6);
 }
 
+/* g = 1 where o >= 0.02: half a pixel of mask among 25. */
+static void the_hard_gate_is_a_step(void)
+{
+    float g[256];
+    config.nsa = VDNI_NSA_MASK_HARD;
+    make_gate(g, 1, 8, 8, 8, 8, 0.51f);
+    for (int i = 0; i < 256; i++)
+        EXPECT(g[i] == (abs(i / 16 - 8) <= 2 && abs(i % 16 - 8) <= 2 ? 1.0f : 0.0f));
+    make_gate(g, 1, 8, 8, 8, 8, 0.49f);
+    for (int i = 0; i < 256; i++) EXPECT(g[i] == 0.0f);
+    config.nsa = VDNI_NSA_MASK_SOFT;
+}
+
 int main(void)
 {
     RUN(gate_one_takes_the_small_kernel_and_gate_zero_the_large_one);
     RUN(lambda_zero_passes_the_input_on);
     RUN(a_new_block_adds_a_hundredth);
     RUN(parameters_are_those_of_the_design);
+    RUN(every_form_has_its_parameters);
+    RUN(the_literal_wrap_is_the_product_alone);
+    RUN(the_hard_gate_is_a_step);
     RUN(the_gate_follows_the_prior_around_it);
     RUN(coarser_levels_average_first);
     return test_result();

@@ -1,5 +1,6 @@
 /* One oracle gives the value of one output element from the inputs, NCHW doubles, for every kind;
  * gradients are compared with its slopes. */
+#include "Ops/arithmetic.h"
 #include "op_test.h"
 
 enum { INPUTS = 4 };
@@ -10,19 +11,22 @@ typedef enum { ABSENT, PIXELS, MAP1, MAP2, CHANNEL, IMAGE1, IMAGE2 } form;
 typedef struct {
     vdni_op_kind kind;
     form forms[INPUTS];
+    int32_t mode;
 } variant;
 
 static const variant variants[] = {
-    { VDNI_OP_ADD, { PIXELS, PIXELS } },
-    { VDNI_OP_PRODUCT, { PIXELS, PIXELS } },
-    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, CHANNEL } },
-    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, CHANNEL, PIXELS } },
-    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, ABSENT, PIXELS } },
-    { VDNI_OP_GATE, { PIXELS, PIXELS, MAP2 } },
-    { VDNI_OP_GATE, { PIXELS, PIXELS, MAP1 } },
-    { VDNI_OP_MIX, { PIXELS, PIXELS, MAP1 } },
-    { VDNI_OP_MODULATE, { PIXELS, IMAGE2 } },
-    { VDNI_OP_MODULATE, { PIXELS, IMAGE1 } },
+    { VDNI_OP_ADD, { PIXELS, PIXELS }, 0 },
+    { VDNI_OP_PRODUCT, { PIXELS, PIXELS }, 0 },
+    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, CHANNEL }, 0 },
+    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, CHANNEL, PIXELS }, 0 },
+    { VDNI_OP_PRODUCT, { PIXELS, PIXELS, ABSENT, PIXELS }, 0 },
+    { VDNI_OP_GATE, { PIXELS, PIXELS, MAP2 }, 0 },
+    { VDNI_OP_GATE, { PIXELS, PIXELS, MAP1 }, 0 },
+    { VDNI_OP_MIX, { PIXELS, PIXELS, MAP1 }, 0 },
+    { VDNI_OP_MODULATE, { PIXELS, IMAGE2 }, 0 },
+    { VDNI_OP_MODULATE, { PIXELS, IMAGE1 }, 0 },
+    { VDNI_OP_MODULATE, { PIXELS, IMAGE1 }, VDNI_MODULATE_SCALE },
+    { VDNI_OP_BIAS, { PIXELS, CHANNEL }, 0 },
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
@@ -92,6 +96,8 @@ static double value(const world *w, int64_t n, int64_t c, int64_t i)
     switch (w->v.kind) {
     case VDNI_OP_ADD:
         return a + b[at];
+    case VDNI_OP_BIAS:
+        return a + b[c];
     case VDNI_OP_PRODUCT:
         return a * b[at] * (t ? t[c] : 1) + (u ? u[at] : 0);
     case VDNI_OP_GATE:
@@ -100,6 +106,7 @@ static double value(const world *w, int64_t n, int64_t c, int64_t i)
     case VDNI_OP_MIX:
         return b[at] + t[n * plane + i] * (a - b[at]);
     default:
+        if (w->v.mode == VDNI_MODULATE_SCALE) return a * b[n * channels + c];
         if (w->v.forms[1] == IMAGE1) return a + b[n * channels + c];
         return a + a * b[2 * n * channels + c] + b[(2 * n + 1) * channels + c];
     }
@@ -117,7 +124,7 @@ static double loss(void *user)
 
 static vdni_op forward_op(world *w)
 {
-    vdni_op op = { .kind = w->v.kind, .out = { &w->y } };
+    vdni_op op = { .kind = w->v.kind, .a = { .mode = w->v.mode }, .out = { &w->y } };
     for (int i = 0; i < INPUTS; i++)
         if (w->v.forms[i] != ABSENT) op.in[i] = &w->in[i];
     return op;
@@ -180,7 +187,7 @@ static reverse make_reverse(world *w, const int64_t *s, vdni_dtype dtype, int wi
 {
     const int counts[] = { 3, 3, 2, 2 }; /* PRODUCT, GATE, MIX, MODULATE */
     uint64_t seed = 43;
-    reverse r = { .op = { .kind = w->v.kind + 1, .in = { &w->g } } };
+    reverse r = { .op = { .kind = w->v.kind + 1, .a = { .mode = w->v.mode }, .in = { &w->g } } };
     r.count = counts[(w->v.kind - VDNI_OP_PRODUCT) / 2];
     if (w->v.kind == VDNI_OP_PRODUCT && w->v.forms[2] == ABSENT) r.count = 2;
     for (int i = 0; i < 3; i++)
@@ -222,8 +229,29 @@ static void one_backward(variant v, const int64_t *s, vdni_dtype dtype, int with
 static void backward_follows_the_slopes(void)
 {
     for (int v = 1; v < VARIANTS; v++)
-        for (int s = 0; s < SHAPES; s++)
+        for (int s = 0; s < SHAPES && variants[v].kind != VDNI_OP_BIAS; s++)
             for (int t = 0; t < 4; t++) one_backward(variants[v], shapes[s], types[t & 1], t & 2);
+}
+
+static void the_gradient_of_a_bias_is_added_to(void)
+{
+    for (int s = 0; s < 2 * SHAPES; s++) {
+        world w = make_world(variants[VARIANTS - 1], shapes[s / 2], types[s % 2]);
+        vdni_tensor db = op_copy(&w.in[1]), fresh = op_copy(&w.in[1]);
+        for (int64_t c = 0; c < w.y.c; c++) {
+            op_set(&db, c, 0.5);
+            op_set(&fresh, c, 0.5);
+        }
+        vdni_op op = { .kind = VDNI_OP_BIAS_BACKWARD, .in = { &w.g }, .out = { &db } };
+        EXPECT(op_run(&op, 1) == VDN_OK);
+        op_expect_same_for_threads(&op, &fresh);
+        double *before = op_doubles(&fresh);
+        op_expect_slopes(&db, before, loss, &w, w.x[1]);
+        free(before);
+        op_free(&db);
+        op_free(&fresh);
+        free_world(&w);
+    }
 }
 
 static void product_backward_without_dlambda_gives_the_same_dv(void)
@@ -259,6 +287,11 @@ static void wrong_calls_are_refused(void)
             bad.in[i] = &bytes;
             op_expect_refused(&bad);
         }
+        vdni_op modes = op;
+        modes.a.mode = 2;
+        if (op.kind == VDNI_OP_MODULATE) op_expect_refused(&modes);
+        modes.a.mode = VDNI_MODULATE_SCALE; /* takes c values, not 2c */
+        if (variants[v].forms[1] == IMAGE2) op_expect_refused(&modes);
         op.out[0] = &other;
         op_expect_refused(&op);
         free_world(&w);
@@ -284,6 +317,7 @@ int main(void)
     RUN(forward_is_the_formula);
     RUN(add_works_in_place_and_with_mixed_types);
     RUN(backward_follows_the_slopes);
+    RUN(the_gradient_of_a_bias_is_added_to);
     RUN(product_backward_without_dlambda_gives_the_same_dv);
     RUN(wrong_calls_are_refused);
     return test_result();

@@ -64,6 +64,26 @@ static void combine_is_the_weighted_sum(void)
     }
 }
 
+static void combine_is_cut_to_its_bound(void)
+{
+    uint64_t seed = 7;
+    for (int i = 0; i < SIZES; i++) {
+        fixture *f = setup(sizes[i], 15, &seed);
+        double *sum = oracle_sum(f);
+        op_set(&f->term[0], 0, NAN);
+        f->op.a.scale = 0.4f;
+        EXPECT(op_run(&f->op, 1) == VDN_OK);
+        EXPECT(isnan(op_get(&f->y, 0)));
+        double *found = op_doubles(&f->y);
+        const double most = (double)f->op.a.scale;
+        for (int64_t k = 1; k < vdni_tensor_count(&f->y); k++)
+            EXPECT_LE(fabs(found[k] - fmax(-most, fmin(most, sum[k]))), 1e-6);
+        free(found);
+        free(sum);
+        teardown(f);
+    }
+}
+
 static void combine_works_in_place_on_every_term(void)
 {
     uint64_t seed = 2;
@@ -140,6 +160,9 @@ static void wrong_tensors_are_refused(void)
         if (which == 2 || which == 3) changed[which]->dtype = VDNI_BF16;
         if (which == 4) changed[which]->c = 3;
         op_expect_refused(&f->op);
+        vdni_op negative = f->op;
+        negative.a.scale = -1.0f;
+        op_expect_refused(&negative);
         *changed[which] = kept;
         vdni_op op = { .kind = VDNI_OP_ENCODE, .in = { &f->term[0] }, .out = { &f->y } };
         op.out[1] = &f->term[1];
@@ -157,6 +180,7 @@ static void wrong_tensors_are_refused(void)
 int main(void)
 {
     RUN(combine_is_the_weighted_sum);
+    RUN(combine_is_cut_to_its_bound);
     RUN(combine_works_in_place_on_every_term);
     RUN(encode_codes_probabilities);
     RUN(large_logits_code_as_the_ends);

@@ -5,7 +5,8 @@
 typedef struct {
     int64_t n, k, pixels;
     double *s, *eps, *target, *weights, *class_weights; /* class_weights may be NULL */
-    double lambda[3];
+    double lambda[3], focal;
+    int per_pixel;
 } problem;
 
 static double softmax_of(const problem *q, int64_t image, int64_t pixel, int64_t channel)
@@ -55,13 +56,13 @@ static void oracle_terms(const problem *q, int64_t image, double terms[4])
         for (int64_t j = 0; j < q->k; j++) {
             const double p = softmax_of(q, image, i, j), m = mask_of(q, image, i, j);
             squares += (p - m) * (p - m);
-            if (q->k == 1) ce -= c * (m > 0 ? log(p) : log(1 - p));
-            if (q->k > 1 && m > 0) ce -= c * log(p);
+            const double given = q->k > 1 || m > 0 ? p : 1 - p; /* to the label */
+            if (q->k == 1 || m > 0) ce -= c * pow(1 - given, q->focal) * log(given);
         }
     }
     if (valid == 0) return;
     terms[1] = q->weights[2 * image] * 4 * squares / (valid * (double)q->k);
-    terms[2] = ce / weight;
+    terms[2] = ce / (q->per_pixel ? valid : weight);
     if (q->k == 1)
         terms[3] = dice_of(q, image, 0);
     else
@@ -174,11 +175,20 @@ static void teardown(fixture *f)
     free(f->q.class_weights);
 }
 
-static void check_case(vdni_op_kind kind, int64_t n, int64_t h, int64_t w, int64_t k, int weighted)
+typedef struct {
+    int weighted, per_pixel;
+    float focal;
+} manner;
+
+static void check_case(vdni_op_kind kind, const int64_t *size, int64_t k, manner m)
 {
+    const int64_t n = size[0], h = size[1], w = size[2];
     uint64_t seed = (uint64_t)(n * 1000 + h * 100 + w * 10 + k);
-    fixture f = setup(kind, n, h, w, k, weighted, &seed);
+    fixture f = setup(kind, n, h, w, k, m.weighted, &seed);
     connect(&f);
+    f.op.a.mode = f.q.per_pixel = m.per_pixel;
+    f.op.a.scale = m.focal;
+    f.q.focal = (double)m.focal;
     EXPECT(op_run(&f.op, 1) == VDN_OK);
     for (int64_t i = 0; i < n; i++) {
         double terms[4];
@@ -202,12 +212,37 @@ static void losses_and_gradients_follow_the_equations(void)
 {
     static const int64_t sizes[][3] = { { 1, 1, 1 }, { 3, 7, 5 }, { 2, 1, 13 }, { 1, 37, 23 } };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const int64_t *s = sizes[i];
+        static const manner manners[] = { { 0, 0, 0.0f }, { 1, 0, 0.0f }, { 1, 1, 0.0f },
+                                          { 0, 0, 2.0f }, { 1, 1, 0.7f } };
         for (int64_t k = 1; k <= 5; k++) {
-            check_case(VDNI_OP_SEGMENTATION_LOSS, s[0], s[1], s[2], k, 0);
-            check_case(VDNI_OP_SEGMENTATION_LOSS, s[0], s[1], s[2], k, 1);
-            check_case(VDNI_OP_NOISE_LOSS, s[0], s[1], s[2], k, 0);
+            for (int m = 0; m < 5; m++)
+                check_case(VDNI_OP_SEGMENTATION_LOSS, sizes[i], k, manners[m]);
+            check_case(VDNI_OP_NOISE_LOSS, sizes[i], k, manners[0]);
         }
+    }
+}
+
+/* A pixel that is certainly right or certainly wrong: no NaN from 0 log 0 or from 0^(f-1). */
+static void the_focal_factor_has_both_ends(void)
+{
+    for (int64_t k = 1; k <= 2; k++) {
+        uint64_t seed = 4;
+        fixture f = setup(VDNI_OP_SEGMENTATION_LOSS, 1, 1, 2, k, 0, &seed);
+        connect(&f);
+        f.op.a.scale = 0.5f;
+        f.op.a.lambda[0] = f.op.a.lambda[2] = 0.0f;
+        f.op.a.lambda[1] = 1.0f;
+        op_set(&f.weights, 1, 1.0);
+        for (int64_t i = 0; i < 2; i++) {
+            op_set(&f.target, i, 1);
+            op_set(&f.s, i * k + k - 1, i ? 200.0 : -200.0);
+            if (k == 2) op_set(&f.s, i * k, 0.0);
+        }
+        EXPECT(op_run(&f.op, 1) == VDN_OK);
+        EXPECT_LE(fabs(op_get(&f.terms, 2) - 100.0), 1e-3); /* 200 and 0 over two pixels */
+        EXPECT_LE(fabs(op_get(&f.ds, k - 1) + 0.5), 1e-6);
+        EXPECT_LE(fabs(op_get(&f.ds, 2 * k - 1)), 1e-6);
+        teardown(&f);
     }
 }
 
@@ -294,7 +329,7 @@ static void an_image_does_not_depend_on_its_batch(void)
 
 static void wrong_tensors_are_refused(void)
 {
-    for (int which = 0; which < 7; which++) {
+    for (int which = 0; which < 9; which++) {
         uint64_t seed = 7;
         fixture f = setup(VDNI_OP_SEGMENTATION_LOSS, 2, 3, 4, 3, 1, &seed);
         fixture g = setup(VDNI_OP_NOISE_LOSS, 2, 3, 4, 3, 0, &seed);
@@ -307,8 +342,10 @@ static void wrong_tensors_are_refused(void)
         if (which == 4) f.class_weights.c = 2, g.eps.c = 2;
         if (which == 5) f.ds.c = g.ds.c = 2;
         if (which == 6) f.terms.n = g.terms.n = 1;
+        if (which == 7) f.op.a.scale = -1.0f;
+        if (which == 8) f.op.a.mode = 2;
         op_expect_refused(&f.op);
-        op_expect_refused(&g.op);
+        if (which < 7) op_expect_refused(&g.op);
         f.s.dtype = g.s.dtype = VDNI_F32;
         f.target.w = g.target.w = 4, f.target.dtype = g.target.dtype = VDNI_U8;
         f.weights.c = g.weights.c = 2, f.class_weights.c = 3, g.eps.c = 3;
@@ -321,6 +358,7 @@ static void wrong_tensors_are_refused(void)
 int main(void)
 {
     RUN(losses_and_gradients_follow_the_equations);
+    RUN(the_focal_factor_has_both_ends);
     RUN(large_logits_stay_finite);
     RUN(not_a_number_is_not_hidden);
     RUN(labels_beyond_the_classes_are_ignored);

@@ -200,6 +200,12 @@ static void attention_is_counted_by_its_matrix_products(void)
                     .in = { &o, &qkv, &o, &lse },
                     .out = { &qkv } };
     EXPECT(vdni_op_macs(&op) == 5 * product);
+    op = (vdni_op){ .kind = VDNI_OP_WINDOW_ATTENTION, .a = { .kernel = 3 }, .in = { &qkv } };
+    op.out[0] = &o;
+    EXPECT(vdni_op_macs(&op) == 2 * INT64_C(2) * 15 * 9 * 8);
+    op = (vdni_op){ .kind = VDNI_OP_WINDOW_ATTENTION_BACKWARD, .a = { .kernel = 3 } };
+    op.in[3] = &o;
+    EXPECT(vdni_op_macs(&op) == 5 * INT64_C(2) * 15 * 9 * 8);
 }
 
 static void everything_else_counts_nothing(void)
@@ -208,6 +214,7 @@ static void everything_else_counts_nothing(void)
     for (int k = VDNI_OP_NORM; k < VDNI_OP_COUNT; k++) {
         const vdni_op op = full_op((vdni_op_kind)k, &one);
         if (k == VDNI_OP_ATTENTION || k == VDNI_OP_ATTENTION_BACKWARD) continue;
+        if (k == VDNI_OP_WINDOW_ATTENTION || k == VDNI_OP_WINDOW_ATTENTION_BACKWARD) continue;
         EXPECT(vdni_op_macs(&op) == 0);
     }
 }

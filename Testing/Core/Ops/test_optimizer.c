@@ -55,7 +55,8 @@ static void draw_gradient(fixture *f, int64_t t, uint64_t *seed)
     for (int64_t i = 0; i < f->count; i++) f->g[i] = (float)(spread * test_random(seed));
 }
 
-/* Algorithm 1 of Adam in double, decay as in AdamW; returns the norm. */
+/* Algorithm 1 of Adam in double, decay as in AdamW unless the kind says otherwise; or SGD. Returns the
+ * norm. */
 static double oracle_step(fixture *f, int64_t t)
 {
     const vdni_optimizer_step *s = &f->step;
@@ -63,8 +64,15 @@ static double oracle_step(fixture *f, int64_t t)
     for (int64_t i = 0; i < f->count; i++) squares += (double)f->g[i] * (double)f->g[i];
     const double norm = sqrt(squares), c = s->clip > 0 && norm > s->clip ? s->clip / norm : 1;
     for (int64_t i = 0; i < f->count; i++) {
-        const double g = c * (double)f->g[i];
-        const double wd = s->decay_mask && !s->decay_mask[i] ? 0 : s->weight_decay;
+        double g = c * (double)f->g[i];
+        double wd = s->decay_mask && !s->decay_mask[i] ? 0 : s->weight_decay;
+        if (s->kind != VDNI_OPTIMIZER_ADAMW) g += wd * f->p2[i], wd = 0;
+        if (s->kind == VDNI_OPTIMIZER_SGD) { /* as torch.optim.SGD(nesterov=True) writes it */
+            f->m2[i] = s->beta1 * f->m2[i] + g;
+            f->p2[i] -= s->lr * (g + s->beta1 * f->m2[i]);
+            f->e2[i] = s->average_decay * f->e2[i] + (1 - s->average_decay) * f->p2[i];
+            continue;
+        }
         f->m2[i] = s->beta1 * f->m2[i] + (1 - s->beta1) * g;
         f->v2[i] = s->beta2 * f->v2[i] + (1 - s->beta2) * g * g;
         const double mhat = f->m2[i] / (1 - pow(s->beta1, (double)t));
@@ -146,6 +154,35 @@ static void twenty_steps_follow_adam(void)
     }
 }
 
+static void twenty_steps_follow_the_other_kinds(void)
+{
+    static const int64_t counts[] = { 1, 63, 1000, 5003 };
+    for (int which = 0; which < 16; which++) {
+        uint64_t seed = 40 + (uint64_t)which;
+        vdn_ctx ctx;
+        fixture *f = setup(counts[which % 4], &seed);
+        vdni_ctx_init(&ctx);
+        f->step.kind = which / 4 % 2 ? VDNI_OPTIMIZER_SGD : VDNI_OPTIMIZER_ADAM;
+        f->step.beta1 = which / 4 % 2 ? 0.99 : 0.9;
+        if (which >= 8) f->step.decay_mask = NULL, f->step.clip = 0, f->step.average = NULL;
+        for (int64_t t = 1; t <= 20; t++) {
+            draw_gradient(f, t, &seed);
+            const double norm = oracle_step(f, t);
+            f->step.step = t;
+            EXPECT(run(&ctx, &f->step, 1) == VDN_OK);
+            EXPECT_LE(fabs(f->norm - norm), 1e-12 * norm);
+        }
+        for (int64_t i = 0; i < f->count; i++) {
+            EXPECT_LE(fabs(f->p[i] - f->p2[i]), 4e-6 * (1 + fabs(f->p2[i])));
+            EXPECT_LE(fabs(f->m[i] - f->m2[i]), 4e-6 * (1 + fabs(f->m2[i])));
+            EXPECT_LE(fabs(f->v[i] - f->v2[i]), 1e-6 * (fabs(f->v2[i]) + 1));
+            if (which < 8) EXPECT_LE(fabs(f->e[i] - f->e2[i]), 4e-6 * (1 + fabs(f->e2[i])));
+            EXPECT(f->g[i] == 0);
+        }
+        teardown(f);
+    }
+}
+
 static void a_first_step_moves_by_the_learning_rate(void)
 {
     uint64_t seed = 1;
@@ -211,7 +248,7 @@ static void a_gradient_that_is_no_number_changes_nothing(void)
 
 static void impossible_settings_are_refused(void)
 {
-    for (int which = 0; which < 14; which++) {
+    for (int which = 0; which < 15; which++) {
         uint64_t seed = 8;
         vdn_ctx ctx;
         fixture *f = setup(10, &seed);
@@ -233,6 +270,7 @@ static void impossible_settings_are_refused(void)
         if (which == 11) s->moment2 = NULL;
         if (which == 12) s->beta2 = NAN;
         if (which == 13) s->clip = NAN;
+        if (which == 14) s->kind = VDNI_OPTIMIZERS;
         EXPECT(run(&ctx, s, 1) == VDN_ERR_ARGUMENT);
         EXPECT(strstr(ctx.error, "optimiser") != NULL);
         teardown(f);
@@ -242,6 +280,7 @@ static void impossible_settings_are_refused(void)
 int main(void)
 {
     RUN(twenty_steps_follow_adam);
+    RUN(twenty_steps_follow_the_other_kinds);
     RUN(a_first_step_moves_by_the_learning_rate);
     RUN(threads_change_no_bit);
     RUN(a_gradient_that_is_no_number_changes_nothing);

@@ -1,4 +1,5 @@
 /* Oracles in doubles, NCHW, written per output element from Ops/pool.h. */
+#include "Ops/pool.h"
 #include "op_test.h"
 
 static const int64_t shapes[][4] = {
@@ -73,12 +74,65 @@ static void max_pool_takes_the_first_largest_of_four(void)
         for (int t = 0; t < 2; t++) one_max_pool(shapes[s], types[t]);
 }
 
+/* 3 x 3 windows with stride 2 and pad 1: forward, and backward by scattering. */
+static void one_overlapping(const int64_t *s, vdni_dtype dtype, int with_addend)
+{
+    uint64_t seed = 31;
+    const vdni_attr a = { .kernel = 3, .stride = 2, .pad = 1 };
+    const int64_t oh = (s[1] + 1) / 2, ow = (s[2] + 1) / 2;
+    vdni_tensor x = op_random(s[0], s[1], s[2], s[3], dtype, &seed);
+    vdni_tensor y = op_tensor(s[0], oh, ow, s[3], dtype), dx = op_tensor(s[0], s[1], s[2], s[3], dtype);
+    vdni_tensor index = op_tensor(s[0], oh, ow, s[3], VDNI_U8);
+    vdni_tensor g = op_random(s[0], oh, ow, s[3], dtype, &seed);
+    quantize(&x);
+    vdni_op op = { .kind = VDNI_OP_MAX_POOL, .a = a, .in = { &x }, .out = { &y, &index } };
+    vdni_op back = { .kind = VDNI_OP_MAX_POOL_BACKWARD,
+                     .a = a,
+                     .in = { &g, &index, with_addend ? &x : NULL },
+                     .out = { &dx } };
+    EXPECT(op_run(&op, 1) == VDN_OK && op_run(&back, 1) == VDN_OK);
+    double *values = op_doubles(&x), *dg = op_doubles(&g);
+    double *expected = with_addend ? op_doubles(&x) : op_zeros(&x);
+    int wrong = 0;
+    for (int64_t m = 0; m < vdni_tensor_count(&y); m++) {
+        const int64_t j = m % ow, i = m / ow % oh, plane = m / ow / oh;
+        int64_t best = -1, arg = -1;
+        for (int64_t k = 0; k < 9; k++) {
+            const int64_t row = 2 * i + k / 3 - 1, column = 2 * j + k % 3 - 1;
+            const int64_t from = (plane * s[1] + row) * s[2] + column;
+            if (row < 0 || row >= s[1] || column < 0 || column >= s[2]) continue;
+            if (best < 0 || values[from] > values[best]) best = from, arg = k;
+        }
+        const int64_t place = op_index(&y, plane / s[3], plane % s[3], i, j);
+        wrong += op_get(&y, place) != values[best] || op_get(&index, place) != (double)arg;
+        expected[best] += dg[m];
+    }
+    EXPECT(wrong == 0);
+    EXPECT_NEAR(&dx, expected);
+    op_expect_same_for_threads(&op, NULL);
+    op_expect_same_for_threads(&back, NULL);
+    free(values);
+    free(dg);
+    free(expected);
+    vdni_tensor *all[] = { &x, &y, &dx, &index, &g };
+    for (int i = 0; i < 5; i++) op_free(all[i]);
+}
+
+static void overlapping_windows_take_the_first_largest_of_nine(void)
+{
+    for (int s = 0; s < SHAPES; s++)
+        for (int t = 0; t < 4; t++) one_overlapping(shapes[s], types[t & 1], t & 2);
+}
+
 static void max_pool_passes_nan_on(void)
 {
     vdni_tensor x = op_tensor(1, 2, 8, 1, VDNI_F32), y = op_tensor(1, 1, 4, 1, VDNI_F32);
     op_fill(&x, 1);
     for (int64_t k = 0; k < 4; k++) op_set(&x, k / 2 * 8 + k % 2 + 2 * k, NAN);
     vdni_op op = { .kind = VDNI_OP_MAX_POOL, .a = max_window(), .in = { &x }, .out = { &y } };
+    EXPECT(op_run(&op, 1) == VDN_OK);
+    for (int64_t k = 0; k < 4; k++) EXPECT(isnan(op_get(&y, k)));
+    op.a = (vdni_attr){ .kernel = 3, .stride = 2, .pad = 1 };
     EXPECT(op_run(&op, 1) == VDN_OK);
     for (int64_t k = 0; k < 4; k++) EXPECT(isnan(op_get(&y, k)));
     op_free(&x);
@@ -147,7 +201,8 @@ static void one_average(int64_t h, int64_t w, int64_t c, vdni_attr a, vdni_dtype
             }
     }
     for (int64_t m = 0; a.scale > 0 && m < vdni_tensor_count(&y); m++)
-        expected[m] = fmin(1, (double)a.scale * expected[m]);
+        expected[m] = a.mode == VDNI_POOL_STEP ? (double)a.scale * expected[m] >= 1
+                                               : fmin(1, (double)a.scale * expected[m]);
     EXPECT_NEAR(&y, expected);
     op_expect_same_for_threads(&op, NULL);
     free(dx);
@@ -160,6 +215,14 @@ static void average_pool_with_a_gain_saturates_at_1(void)
 {
     for (int t = 0; t < 2; t++)
         one_average(13, 9, 1, (vdni_attr){ .kernel = 5, .stride = 1, .pad = 2, .scale = 9 },
+                    types[t]);
+}
+
+static void average_pool_with_a_step_is_0_or_1(void)
+{
+    for (int t = 0; t < 2; t++)
+        one_average(13, 9, 2,
+                    (vdni_attr){ .kernel = 5, .stride = 1, .pad = 2, .scale = 9, .mode = VDNI_POOL_STEP },
                     types[t]);
 }
 
@@ -381,10 +444,12 @@ static void wrong_calls_are_refused(void)
 int main(void)
 {
     RUN(max_pool_takes_the_first_largest_of_four);
+    RUN(overlapping_windows_take_the_first_largest_of_nine);
     RUN(max_pool_passes_nan_on);
     RUN(max_pool_backward_sends_g_to_the_argmax);
     RUN(average_pool_counts_the_zero_border);
     RUN(average_pool_with_a_gain_saturates_at_1);
+    RUN(average_pool_with_a_step_is_0_or_1);
     RUN(global_pool_is_the_mean_and_its_gradient_is_spread_evenly);
     RUN(channel_stats_are_mean_and_first_maximum);
     RUN(channel_stats_backward_spreads_the_mean_and_routes_the_maximum);

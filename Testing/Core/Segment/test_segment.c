@@ -13,12 +13,15 @@ typedef struct {
     float p[3 * N * PIXELS], u[N * PIXELS];
 } world;
 
+static const char *network = "verdiff";
+
 static vdn_model *make_model(vdn_ctx *ctx, int32_t k, uint64_t seed)
 {
     vdn_model *model = NULL;
     vdni_config config;
     vdni_domain domain;
     EXPECT(vdni_config_get(ctx, &config, "unit") == VDN_OK);
+    EXPECT(vdni_config_set_network(ctx, &config, network) == VDN_OK);
     config.mask_channels = k;
     config.sample_steps = 3;
     config.samples = 2;
@@ -219,6 +222,36 @@ static void prior_only_runs_no_sampler(void)
     segment(&v);
     EXPECT(memcmp(prior, v.p, sizeof prior) != 0);
     close_world(&v);
+}
+
+/* A network without a refiner: its prior is the result, whatever the sampler is told. */
+static void a_network_without_a_refiner_gives_its_prior(void)
+{
+    static const char *const names[] = { "condition", "msff" };
+    for (int i = 0; i < 4; i++) {
+        const int32_t k = i / 2 ? 3 : 1, classes = k == 1 ? 2 : k;
+        world v, other;
+        network = names[i % 2];
+        open_world(&v, 1, VDNI_PREPARE_PLAIN, k);
+        open_world(&other, 1, VDNI_PREPARE_PLAIN, k);
+        EXPECT(vdni_parameters_count(&v.model->parameters, "diff.") == 0);
+        memset(v.u, 1, sizeof v.u);
+        segment(&v);
+        other.options = (vdn_segment_options){ .seed = 36, .precision = 1, .steps = 5, .start = 9,
+                                               .samples = 4, .batch = 3 };
+        segment(&other);
+        EXPECT(memcmp(v.p, other.p, sizeof v.p) == 0);
+        for (int n = 0; n < N * PIXELS; n++) {
+            double sum = 0.0;
+            for (int c = 0; c < classes; c++) sum += v.p[n * classes + c];
+            EXPECT_LE(fabs(sum - 1.0), 1e-6);
+            EXPECT(v.u[n] == 0.0f);
+        }
+        EXPECT(v.p[0] != v.p[classes]); /* pixels differ */
+        close_world(&v);
+        close_world(&other);
+        network = "verdiff";
+    }
 }
 
 static void uncertainty_may_be_left_out(void)
@@ -464,6 +497,7 @@ int main(void)
     RUN(an_ensemble_is_the_mean_of_its_samples);
     RUN(slices_are_normalised_by_modality);
     RUN(prior_only_runs_no_sampler);
+    RUN(a_network_without_a_refiner_gives_its_prior);
     RUN(uncertainty_may_be_left_out);
     RUN(a_second_call_of_the_same_size_allocates_nothing);
     RUN(another_model_never_meets_the_plans_of_the_last);
