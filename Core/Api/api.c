@@ -3,7 +3,9 @@
 #include "Api/cuda_library.h"
 #include "Base/memory.h"
 #include "Base/parallel.h"
+#include "Eval/calibration.h"
 #include "Eval/overlap.h"
+#include "Eval/probability.h"
 #include "Eval/surface.h"
 
 #include "Net/model.h"
@@ -118,6 +120,14 @@ void vdn_ctx_get_memory(const vdn_ctx *ctx, int64_t *now_bytes, int64_t *peak_by
     if (peak_bytes) *peak_bytes = ctx->peak_bytes;
 }
 
+void vdn_ctx_get_device_memory(const vdn_ctx *ctx, int64_t *now_bytes, int64_t *peak_bytes)
+{
+    vdni_device_info info;
+    ctx->backend->describe(ctx->device, &info);
+    if (now_bytes) *now_bytes = info.now_bytes;
+    if (peak_bytes) *peak_bytes = info.peak_bytes;
+}
+
 /* Every public call begins its own reason and its own progress. */
 static vdn_status begin(vdn_ctx *ctx)
 {
@@ -208,7 +218,6 @@ void vdn_train_options_init(vdn_train_options *options)
     memset(options, 0, sizeof *options);
     options->config = "tiny";
     options->recipe = "recommended";
-    options->param = "x0";
     options->seed = 35;
     options->msfm = options->nsa = 1;
 }
@@ -258,4 +267,45 @@ vdn_status vdn_score_labels(vdn_ctx *ctx, vdn_score *out, const uint16_t *refere
     VDN_CHECK(need(ctx, size, "size"));
     VDN_CHECK(need(ctx, spacing_mm, "spacing_mm"));
     return score(ctx, out, reference, prediction, size, spacing_mm, label);
+}
+
+void vdn_calibration_pool(vdn_calibration *sum, const vdn_calibration *part)
+{
+    vdni_calibration_pool(sum, part);
+}
+
+double vdn_calibration_ece(const vdn_calibration *calibration)
+{
+    return vdni_calibration_ece(calibration);
+}
+
+double vdn_calibration_brier(const vdn_calibration *calibration)
+{
+    return vdni_calibration_brier(calibration);
+}
+
+vdn_status vdn_score_probability(vdn_ctx *ctx, vdn_probability_score *out,
+                                 const uint16_t *reference, const float *probability,
+                                 const float *uncertainty, const int64_t size[3],
+                                 const double spacing_mm[3])
+{
+    VDN_CHECK(begin(ctx));
+    VDN_CHECK(need(ctx, out, "out"));
+    VDN_CHECK(need(ctx, reference, "reference"));
+    VDN_CHECK(need(ctx, probability, "probability"));
+    VDN_CHECK(need(ctx, size, "size"));
+    VDN_CHECK(need(ctx, spacing_mm, "spacing_mm"));
+    const vdni_probability_volume volume = { reference, probability, uncertainty, size,
+                                             spacing_mm };
+    return vdni_probability_score(ctx, out, &volume);
+}
+
+vdn_status vdn_score_selection(vdn_ctx *ctx, vdn_selection *out, const double *uncertainty,
+                               const double *risk, int64_t count)
+{
+    VDN_CHECK(begin(ctx));
+    VDN_CHECK(need(ctx, out, "out"));
+    VDN_CHECK(need(ctx, uncertainty, "uncertainty"));
+    VDN_CHECK(need(ctx, risk, "risk"));
+    return vdni_selection(ctx, out, uncertainty, risk, count);
 }

@@ -1,7 +1,6 @@
 /* The images of one optimiser step: which slices, normalised, augmented, on the training canvas.
  * Image j of step s depends on (seed, s, j) and the split only: not on threads, nor on a resume. */
 #include "Base/memory.h"
-#include "Base/parallel.h"
 #include "Tensor/normalize.h"
 #include "Train/augment.h"
 #include "Train/trainer_state.h"
@@ -45,8 +44,8 @@ static int64_t slice_of(vdni_trainer *t, int64_t number)
     return t->order[number % count];
 }
 
+/* What a step is made of; images may be made on several threads, each its own. */
 struct vdni_batch_job {
-    vdni_trainer *trainer;
     vdn_store_slice slices[MAX_BATCH];
     int64_t ids[MAX_BATCH];
     vdn_status status[MAX_BATCH];
@@ -62,58 +61,109 @@ static double aspect_of(const vdn_store_slice *s)
            (column * (double)s->native_width / (double)s->width);
 }
 
-static vdn_status make_image(vdn_ctx *ctx, const vdni_batch_job *work, int64_t j)
+static vdn_status make_image(vdn_ctx *ctx, const vdni_trainer *t, const vdni_batch_images *to,
+                             const vdni_batch_scratch *scratch, int32_t j)
 {
-    vdni_trainer *t = work->trainer;
-    const vdn_store_slice *s = &work->slices[j];
+    const vdni_batch_job *job = t->job;
+    const vdn_store_slice *s = &job->slices[j];
     const int32_t channels = t->model->config.image_channels;
-    const vdni_slice_list *train = &t->parts[VDNI_PART_TRAIN];
     const int64_t size[3] = { s->height, s->width, channels };
-    float *normalized = t->normalized + j * train->height * train->width * channels;
     vdni_augment_target target = { .h = t->height,
                                    .w = t->width,
-                                   .image = t->images + j * t->height * t->width * channels,
-                                   .labels = t->targets + j * t->height * t->width };
-    const vdni_augment_source source = { s->height, s->width,    channels,    normalized,
-                                         s->labels, s->modality, aspect_of(s) };
+                                   .image = to->images + j * t->height * t->width * channels,
+                                   .labels = to->targets + j * t->height * t->width };
+    const vdni_augment_source source = {
+        s->height, s->width, channels, scratch->normalized, s->labels, s->modality, aspect_of(s)
+    };
     const vdni_noise_key key = { .seed = t->options.seed,
-                                 .case_key = (uint32_t)work->ids[j],
-                                 .step = (uint32_t)work->step,
+                                 .case_key = (uint32_t)job->ids[j],
+                                 .step = (uint32_t)job->step,
                                  .sample = (uint32_t)j };
 
-    VDN_CHECK(vdni_normalize_slice(ctx, normalized, s->pixels, size, s->modality, s->index));
-    VDN_CHECK(vdni_augment(ctx, &target, &source, &t->recipe.augment, key,
-                           t->work + j * t->work_bytes));
-    t->valid[2 * j] = target.valid_h;
-    t->valid[2 * j + 1] = target.valid_w;
+    VDN_CHECK(vdni_normalize_slice(ctx, scratch->normalized, s->pixels, size, s->modality,
+                                   s->index));
+    VDN_CHECK(vdni_augment(ctx, &target, &source, &t->recipe.augment, key, scratch->work));
+    to->valid[2 * j] = target.valid_h;
+    to->valid[2 * j + 1] = target.valid_w;
     return VDN_OK;
 }
 
-static void run_one(void *user, int64_t j)
+void vdni_batch_choose(vdni_trainer *t, int64_t step)
 {
-    vdni_batch_job *work = user;
-    vdni_ctx_init(&work->errors[j]);
-    work->status[j] = make_image(&work->errors[j], work, j);
+    const int32_t batch = t->recipe.batch;
+    t->job->step = step;
+    for (int32_t j = 0; j < batch; j++) t->job->ids[j] = slice_of(t, (step - 1) * batch + j);
+}
+
+void vdni_batch_fetch(vdni_trainer *t, int32_t j)
+{
+    vdni_batch_job *job = t->job;
+    vdni_ctx_init(&job->errors[j]);
+    job->status[j] =
+        vdni_store_get_slice(&job->errors[j], &job->slices[j], t->store, job->ids[j]);
+}
+
+void vdni_batch_make(const vdni_trainer *t, const vdni_batch_images *to,
+                     const vdni_batch_scratch *scratch, int32_t j)
+{
+    vdni_batch_job *job = t->job;
+    if (job->status[j] == VDN_OK)
+        job->status[j] = make_image(&job->errors[j], t, to, scratch, j);
+}
+
+vdn_status vdni_batch_status(vdn_ctx *ctx, const vdni_trainer *t)
+{
+    const vdni_batch_job *job = t->job;
+    for (int32_t j = 0; j < t->recipe.batch; j++)
+        if (job->status[j] != VDN_OK)
+            return vdni_fail(ctx, job->status[j], "slice %lld of the store: %s",
+                             (long long)job->ids[j], job->errors[j].error);
+    return VDN_OK;
 }
 
 vdn_status vdni_batch_load(vdn_ctx *ctx, vdni_trainer *t, int64_t step)
 {
-    vdn_status status = VDN_OK;
-    const int32_t batch = t->recipe.batch;
-    vdni_batch_job *work = t->job;
-
-    work->trainer = t;
-    work->step = step;
-    for (int32_t j = 0; j < batch; j++) {
-        work->ids[j] = slice_of(t, (step - 1) * batch + j);
-        VDN_CHECK(vdni_store_get_slice(ctx, &work->slices[j], t->store, work->ids[j]));
+    const vdni_batch_images to = { t->images, t->targets, t->valid };
+    const vdni_batch_scratch scratch = { t->normalized, t->work };
+    vdni_batch_choose(t, step);
+    for (int32_t j = 0; j < t->recipe.batch; j++) {
+        vdni_batch_fetch(t, j);
+        vdni_batch_make(t, &to, &scratch, j);
     }
-    vdni_parallel_for(ctx->threads, batch, run_one, work);
-    for (int32_t j = 0; j < batch && status == VDN_OK; j++)
-        if (work->status[j] != VDN_OK)
-            status = vdni_fail(ctx, work->status[j], "case %s: %s", work->slices[j].case_id,
-                               work->errors[j].error);
-    return status;
+    return vdni_batch_status(ctx, t);
+}
+
+/* ---- memory ---- */
+
+vdn_status vdni_batch_images_create(vdn_ctx *ctx, vdni_batch_images *out, const vdni_trainer *t)
+{
+    const int64_t pixels = t->recipe.batch * t->height * t->width;
+    VDN_CHECK(VDNI_NEW(ctx, out->images, pixels * t->model->config.image_channels));
+    VDN_CHECK(VDNI_NEW(ctx, out->targets, pixels));
+    return VDNI_NEW(ctx, out->valid, 2 * t->recipe.batch);
+}
+
+void vdni_batch_images_free(vdn_ctx *ctx, vdni_batch_images *b)
+{
+    vdni_free(ctx, b->images);
+    vdni_free(ctx, b->targets);
+    vdni_free(ctx, b->valid);
+    *b = (vdni_batch_images){ NULL, NULL, NULL };
+}
+
+vdn_status vdni_batch_scratch_create(vdn_ctx *ctx, vdni_batch_scratch *out, const vdni_trainer *t)
+{
+    const vdni_slice_list *train = &t->parts[VDNI_PART_TRAIN];
+    VDN_CHECK(VDNI_NEW(ctx, out->normalized,
+                       train->height * train->width * t->model->config.image_channels));
+    return VDNI_NEW(ctx, out->work, vdni_batch_work_bytes(t));
+}
+
+void vdni_batch_scratch_free(vdn_ctx *ctx, vdni_batch_scratch *s)
+{
+    vdni_free(ctx, s->normalized);
+    vdni_free(ctx, s->work);
+    *s = (vdni_batch_scratch){ NULL, NULL };
 }
 
 vdn_status vdni_batch_create(vdn_ctx *ctx, vdni_trainer *t)

@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 /* <folder>/checkpoint.safetensors: the flat blocks (values, moments, average, best) and, in the
  * metadata, the state of the run and the signature that a resume has to agree with. */
 #include "Base/json.h"
@@ -5,9 +6,11 @@
 #include "Net/weights.h"
 #include "Train/trainer_state.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCKS = 5, PATH_BYTES = 4096 };
 
@@ -43,8 +46,23 @@ static vdn_status state_to_json(vdn_ctx *ctx, char **out, const vdni_progress_st
     vdni_json_put_int(&w, "best_step", s->best_step);
     vdni_json_put_int(&w, "stale", s->stale);
     vdni_json_put_double(&w, "seconds", s->seconds);
+    vdni_json_open_array(&w, "class_shares");
+    for (int i = 0; i < VDN_MAX_CLASSES; i++) vdni_json_put_double(&w, NULL, s->shares[i]);
+    vdni_json_close(&w);
     vdni_json_close(&w);
     return vdni_json_finish(&w, out, NULL);
+}
+
+static vdn_status shares_from_json(vdn_ctx *ctx, vdni_progress_state *s,
+                                   const vdni_json_value *root)
+{
+    const vdni_json_value *list = NULL;
+    int i = 0;
+    VDN_CHECK(vdni_json_get_array(ctx, &list, root, "class_shares", VDN_MAX_CLASSES,
+                                  VDN_MAX_CLASSES));
+    for (const vdni_json_value *v = vdni_json_first(list); v; v = vdni_json_next(v))
+        VDN_CHECK(vdni_json_to_double(ctx, &s->shares[i++], v));
+    return VDN_OK;
 }
 
 static vdn_status state_from_json(vdn_ctx *ctx, vdni_progress_state *s, const char *text,
@@ -63,6 +81,7 @@ static vdn_status state_from_json(vdn_ctx *ctx, vdni_progress_state *s, const ch
     VDN_TRY(vdni_json_get_int(ctx, &s->best_step, root, "best_step", 0, INT32_MAX));
     VDN_TRY(vdni_json_get_int(ctx, &s->stale, root, "stale", 0, INT32_MAX));
     VDN_TRY(vdni_json_get_double(ctx, &s->seconds, root, "seconds"));
+    if (vdni_json_find(root, "class_shares")) VDN_TRY(shares_from_json(ctx, s, root));
     if (!validated) s->best_loss = INFINITY;
 done:
     vdni_json_free(ctx, json);
@@ -152,4 +171,31 @@ vdn_status vdni_checkpoint_load(vdn_ctx *ctx, vdni_trainer *t)
 done:
     vdni_weights_close(ctx, w);
     return status;
+}
+
+/* The files of a training that are written whole or not at all (Base/file.h). */
+static int is_left_over(const char *file)
+{
+    static const char *const ours[] = { "checkpoint.safetensors", "model.safetensors", "test.json",
+                                        "log.csv", "validation.csv" };
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        const size_t n = strlen(ours[i]);
+        if (strncmp(file, ours[i], n) != 0 || file[n] != '.') continue;
+        const size_t digits = strspn(file + n + 1, "0123456789");
+        if (digits > 0 && strcmp(file + n + 1 + digits, ".partial") == 0) return 1;
+    }
+    return 0;
+}
+
+void vdni_checkpoint_sweep(const vdni_trainer *t)
+{
+    char path[PATH_BYTES];
+    DIR *const folder = opendir(t->folder);
+    if (!folder) return; /* whoever writes there says why not */
+    for (const struct dirent *e = readdir(folder); e; e = readdir(folder)) {
+        if (!is_left_over(e->d_name)) continue;
+        const int n = snprintf(path, sizeof path, "%s/%s", t->folder, e->d_name);
+        if (n > 0 && n < PATH_BYTES) (void)unlink(path);
+    }
+    (void)closedir(folder);
 }

@@ -31,7 +31,7 @@ VDN_MUST_USE vdn_status vdni_log_add(vdn_ctx *ctx, vdni_log *log, int64_t step,
 /* Close; NULL is fine. VDN_ERR_IO when the last bytes could not be written. */
 vdn_status vdni_log_close(vdn_ctx *ctx, vdni_log *log);
 
-#define VDNI_TRAINING_COLUMNS   "step,seconds,lr,loss,simple,ce,dice,prior_ce,prior_dice,grad_norm"
+#define VDNI_TRAINING_COLUMNS   "step,seconds,lr,loss,simple,ce,dice,prior_ce,prior_dice,grad_norm,data_wait"
 #define VDNI_VALIDATION_COLUMNS "step,seconds,loss,prior_dice,onepass_dice"
 
 #endif

@@ -42,7 +42,7 @@ static vdn_status read_sizes(vdn_ctx *ctx, const vdni_store *s, index_place *ind
     if (memcmp(h, VDNI_STORE_MAGIC, 8) != 0)
         return vdni_fail(ctx, VDN_ERR_FORMAT, "%s: not a slice store, it does not begin VDNSLICE",
                          s->path);
-    if (vdni_store_get_u32(h + 8) != VDNI_STORE_VERSION)
+    if (vdni_store_get_u32(h + 8) < 1 || vdni_store_get_u32(h + 8) > VDNI_STORE_VERSION)
         return damaged(ctx, s, "version", vdni_store_get_u32(h + 8), VDNI_STORE_VERSION);
     if (vdni_store_get_u32(h + 12) != VDNI_STORE_HEADER_BYTES)
         return damaged(ctx, s, "header_bytes", vdni_store_get_u32(h + 12), VDNI_STORE_HEADER_BYTES);
@@ -83,6 +83,14 @@ static vdn_status read_header(vdn_ctx *ctx, vdni_store *s)
     number = vdni_store_get_u32(h + 68);
     if (number > VDN_MODALITY_XRAY) return damaged(ctx, s, "modality", number, VDN_MODALITY_XRAY);
     out->modality = (vdn_modality)number;
+    out->neighbours = 1;
+    if (vdni_store_get_u32(h + 8) > 1) {
+        number = vdni_store_get_u32(h + 72);
+        if (number > VDN_PLANE_CORONAL) return damaged(ctx, s, "plane", number, VDN_PLANE_CORONAL);
+        out->plane = (vdn_plane)number;
+        out->neighbours = vdni_store_get_i32(h + 76);
+        if (out->neighbours < 1) return damaged(ctx, s, "neighbours", (uint64_t)out->neighbours, 1);
+    }
     for (int i = 0; i < VDN_MAX_CLASSES; i++)
         out->class_label[i] = vdni_store_get_i32(h + VDNI_STORE_LABELS_AT + 4 * i);
     memcpy(out->class_name, h + VDNI_STORE_NAMES_AT, sizeof out->class_name);

@@ -63,6 +63,11 @@ vdn_status vdni_store_check_machine(vdn_ctx *ctx, const char *path)
 
 /* ---- rules that hold for writer and reader ---------------------------------------------------- */
 
+uint32_t vdni_store_version_of(const vdn_store_header *header)
+{
+    return header->plane != VDN_PLANE_SAGITTAL || header->neighbours > 1 ? 2 : 1;
+}
+
 int64_t vdni_store_align(int64_t bytes)
 {
     return (bytes + VDNI_STORE_ALIGNMENT - 1) / VDNI_STORE_ALIGNMENT * VDNI_STORE_ALIGNMENT;
@@ -126,10 +131,19 @@ vdn_status vdni_store_check_header(vdn_ctx *ctx, vdn_status bad, const char *pat
     static const int64_t channels[2] = { 1, VDNI_STORE_MAX_CHANNELS };
     static const int64_t classes[2] = { 2, VDN_MAX_CLASSES };
     static const int64_t modalities[2] = { VDN_MODALITY_MR, VDN_MODALITY_XRAY };
+    static const int64_t planes[2] = { VDN_PLANE_SAGITTAL, VDN_PLANE_CORONAL };
+    static const int64_t neighbours[2] = { 0, 5 };
 
     VDN_CHECK(need_range(ctx, bad, path, "image_channels", h->image_channels, channels));
     VDN_CHECK(need_range(ctx, bad, path, "classes", h->classes, classes));
     VDN_CHECK(need_range(ctx, bad, path, "modality", (int64_t)h->modality, modalities));
+    VDN_CHECK(need_range(ctx, bad, path, "plane", (int64_t)h->plane, planes));
+    VDN_CHECK(need_range(ctx, bad, path, "neighbours", h->neighbours, neighbours));
+    if (h->neighbours > 0 && (h->neighbours % 2 == 0 || h->image_channels % h->neighbours != 0))
+        return vdni_fail(ctx, bad,
+                         "%s: neighbours is %d, needed 1, 3 or 5 and a divisor of the %d "
+                         "image channels",
+                         path, (int)h->neighbours, (int)h->image_channels);
     if (!is_spacing(h->pixel_spacing_mm) || !is_spacing(h->assumed_spacing_mm))
         return vdni_fail(ctx, bad,
                          "%s: spacings are %g (pixel) and %g (assumed) mm, needed 0 or more", path,

@@ -6,7 +6,7 @@
 #include "Train/slice_store.h"
 
 enum {
-    VDNI_STORE_VERSION = 1,
+    VDNI_STORE_VERSION = 2, /* written only where plane or neighbours need it, otherwise 1 */
     VDNI_STORE_HEADER_BYTES = 4544,
     VDNI_STORE_ENTRY_BYTES = 80,
     VDNI_STORE_ALIGNMENT = 64,
@@ -29,6 +29,9 @@ float vdni_store_get_f32(const uint8_t *from);
 /* Records hold the machine's own floats, so that they can be mapped. VDN_ERR_UNSUPPORTED on a
  * big-endian machine. */
 VDN_MUST_USE vdn_status vdni_store_check_machine(vdn_ctx *ctx, const char *path);
+
+/* The version that @p header needs: 1 unless its slices are not sagittal ones by themselves. */
+uint32_t vdni_store_version_of(const vdn_store_header *header);
 
 /* Bytes up to the next multiple of VDNI_STORE_ALIGNMENT. */
 int64_t vdni_store_align(int64_t bytes);

@@ -147,7 +147,7 @@ static void put_header(uint8_t *to, const vdn_store_writer *w, int64_t index_off
 
     memset(to, 0, VDNI_STORE_HEADER_BYTES);
     memcpy(to, VDNI_STORE_MAGIC, 8);
-    vdni_store_put_u32(to + 8, VDNI_STORE_VERSION);
+    vdni_store_put_u32(to + 8, vdni_store_version_of(h));
     vdni_store_put_u32(to + 12, VDNI_STORE_HEADER_BYTES);
     vdni_store_put_u64(to + 16, (uint64_t)(index_offset + index_bytes));
     vdni_store_put_u64(to + 24, (uint64_t)index_offset);
@@ -159,6 +159,10 @@ static void put_header(uint8_t *to, const vdn_store_writer *w, int64_t index_off
     vdni_store_put_f32(to + 60, h->pixel_spacing_mm);
     vdni_store_put_f32(to + 64, h->assumed_spacing_mm);
     vdni_store_put_u32(to + 68, (uint32_t)h->modality);
+    if (vdni_store_version_of(h) > 1) {
+        vdni_store_put_u32(to + 72, (uint32_t)h->plane);
+        vdni_store_put_u32(to + 76, (uint32_t)(h->neighbours > 0 ? h->neighbours : 1));
+    }
     for (int32_t i = 0; i < h->classes; i++) {
         uint8_t *const name = to + VDNI_STORE_NAMES_AT + i * VDN_NAME_BYTES;
         vdni_store_put_u32(to + VDNI_STORE_LABELS_AT + 4 * i, (uint32_t)h->class_label[i]);

@@ -4,6 +4,8 @@
 #include "Base/json.h"
 #include "Base/memory.h"
 #include "Ops/optimizer.h"
+#include "Train/loader.h"
+#include "Train/settings.h"
 #include "Train/trainer_setup.h"
 
 #include <math.h>
@@ -17,6 +19,7 @@ typedef struct {
     vdni_terms refiner, prior; /* sums over the images of a step */
     int32_t refined;
     double gradient_norm, lr;
+    double waited, seconds; /* for the images; of the whole step */
 } step_result;
 
 static void add_terms(vdni_terms *sum, const vdni_terms *part)
@@ -61,7 +64,7 @@ static vdn_status train_image(vdn_ctx *ctx, vdni_trainer *t, step_result *result
 
     VDN_CHECK(vdni_network_condition(ctx, t->network, t->prior, &terms, image, target, scale));
     add_terms(&result->prior, &terms);
-    if (step <= t->recipe.prior_warmup) return VDN_OK;
+    if (step <= t->recipe.prior_warmup || !vdni_has_refiner(c)) return VDN_OK;
     corrupt(t, step, j);
     const vdni_refine_call call = {
         .prior = t->prior,
@@ -83,6 +86,7 @@ static vdn_status update(vdn_ctx *ctx, vdni_trainer *t, step_result *result, int
     const vdni_recipe *r = &t->recipe;
     result->lr = vdni_lr_at(&r->lr, step);
     const vdni_optimizer_step call = {
+        .kind = r->optimizer,
         .count = t->model->parameters.total_floats,
         .parameters = t->blocks.values,
         .moment1 = t->blocks.moment1,
@@ -128,30 +132,92 @@ static vdn_status log_step(vdn_ctx *ctx, vdni_trainer *t, const step_result *r)
                               mean_of(r->refiner.dice, r->refined),
                               mean_of(r->prior.ce, batch),
                               mean_of(r->prior.dice, batch),
-                              r->gradient_norm };
+                              r->gradient_norm,
+                              100.0 * r->waited / r->seconds };
     return vdni_log_add(ctx, t->log, t->state.step, values);
+}
+
+/* The loss fades over about fifty steps, so that the line can be read. */
+static void show_step(vdni_trainer *t, const step_result *r)
+{
+    vdni_shown *s = &t->shown;
+    const double loss = mean_of(r->prior.total, t->recipe.batch) +
+                        (r->refined > 0 ? mean_of(r->refiner.total, r->refined) : 0.0);
+    const int64_t steps = t->state.step - s->from;
+    s->loss += (loss - s->loss) / (double)(steps < 50 ? steps : 50);
+    s->waited += r->waited;
+    s->stepped += r->seconds;
+}
+
+/* What the classes have of this step's pixels decides their weights, where the recipe says so. */
+static void share_out(vdni_trainer *t)
+{
+    const vdni_size_loss *seg = &t->recipe.seg;
+    const int32_t classes = t->model->domain.classes;
+    double counts[VDN_MAX_CLASSES] = { 0.0 }, shares[VDN_MAX_CLASSES];
+    if (!vdni_size_adapts(seg) || seg->scope == VDNI_SIZE_IMAGE) return;
+    vdni_class_counts(counts, t->targets, t->recipe.batch * t->height * t->width, classes);
+    (void)vdni_class_shares(shares, counts, classes);
+    if (seg->scope == VDNI_SIZE_AVERAGE) vdni_shares_follow(t->state.shares, shares, classes);
+    vdni_network_set_shares(t->network,
+                            seg->scope == VDNI_SIZE_AVERAGE ? t->state.shares : shares);
 }
 
 static vdn_status one_step(vdn_ctx *ctx, vdni_trainer *t)
 {
-    const int64_t step = t->state.step + 1;
+    const int64_t step = t->state.step + 1, from = vdni_clock_ns();
     step_result result;
 
     memset(&result, 0, sizeof result);
-    VDN_CHECK(vdni_batch_load(ctx, t, step));
+    VDN_CHECK(vdni_loader_get(ctx, t->loader, step, &result.waited));
+    share_out(t);
     for (int32_t j = 0; j < t->recipe.batch; j++)
         VDN_CHECK(train_image(ctx, t, &result, step, j));
     VDN_CHECK(update(ctx, t, &result, step));
     t->state.step = step;
     t->state.seconds = seconds_spent(t);
+    result.seconds = (double)(vdni_clock_ns() - from) * 1e-9;
+    show_step(t, &result);
     return log_step(ctx, t, &result);
+}
+
+/* Seconds to the end at the pace of this run, validations included; at most what is allowed. */
+static double seconds_left(const vdni_trainer *t)
+{
+    const double pace = (seconds_spent(t) - t->seconds_before) /
+                        (double)(t->state.step - t->shown.from);
+    const double left = pace * (double)(t->steps - t->state.step);
+    const double allowed = 60.0 * t->options.minutes - t->state.seconds;
+    return t->options.minutes > 0.0 && allowed < left ? fmax(allowed, 0.0) : left;
+}
+
+static void print_time(char *out, size_t bytes, double seconds)
+{
+    const long minutes = (long)(seconds / 60.0);
+    if (seconds < 120.0)
+        (void)snprintf(out, bytes, "%.0f s", seconds);
+    else if (minutes < 120)
+        (void)snprintf(out, bytes, "%ld min", minutes);
+    else
+        (void)snprintf(out, bytes, "%ld h %ld min", minutes / 60, minutes % 60);
 }
 
 /* Training takes the first part of the whole call; the test table the rest. */
 static void training_stage(vdn_ctx *ctx, const vdni_trainer *t)
 {
-    vdni_ctx_stage(ctx, 0.0, TRAINING_PART, "Training step %lld of %lld", (long long)t->state.step,
-                   (long long)t->steps);
+    const vdni_shown *s = &t->shown;
+    char dice[32] = "", left[32];
+    if (t->state.step == s->from) {
+        vdni_ctx_stage(ctx, 0.0, TRAINING_PART, "Training step %lld of %lld",
+                       (long long)t->state.step, (long long)t->steps);
+        return;
+    }
+    if (s->dice > 0.0) (void)snprintf(dice, sizeof dice, ", Dice %.3f", s->dice);
+    print_time(left, sizeof left, seconds_left(t));
+    vdni_ctx_stage(ctx, 0.0, TRAINING_PART,
+                   "Training step %lld of %lld, loss %.3f%s, data wait %.0f %%, %s left",
+                   (long long)t->state.step, (long long)t->steps, s->loss, dice,
+                   100.0 * s->waited / s->stepped, left);
 }
 
 /* What the validation reports of itself is not progress of the training: it stands still. */
@@ -164,8 +230,9 @@ static vdn_status validate(vdn_ctx *ctx, vdni_trainer *t)
     vdni_ctx_stage(ctx, at, at, "Validating after step %lld of %lld", (long long)t->state.step,
                    (long long)t->steps);
     VDN_CHECK(vdni_validate(ctx, &v, t));
-    training_stage(ctx, t);
     t->state.validated = t->state.step;
+    t->shown.dice = vdni_has_refiner(&t->model->config) ? v.onepass_dice : v.prior_dice;
+    training_stage(ctx, t);
     const double values[] = { t->state.seconds, v.loss, v.prior_dice, v.onepass_dice };
     VDN_CHECK(vdni_log_add(ctx, t->validation_log, t->state.step, values));
     vdni_note(ctx, "step %lld of %lld: validation loss %.4f, Dice prior %.4f, one pass %.4f",
@@ -180,6 +247,12 @@ static vdn_status validate(vdn_ctx *ctx, vdni_trainer *t)
     return ctx->backend->get(ctx, ctx->device, t->blocks.best, t->blocks.average, bytes);
 }
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static vdn_status make_notes(vdn_ctx *ctx, vdni_trainer *t, const char *test)
 {
     const vdn_train_options *o = &t->options;
@@ -191,6 +264,12 @@ static vdn_status make_notes(vdn_ctx *ctx, vdni_trainer *t, const char *test)
     vdni_json_put_string(&w, "training_data", o->data_name ? o->data_name : "not stated");
     vdni_json_put_string(&w, "licence", o->licence ? o->licence : "not stated");
     vdni_json_put_string(&w, "recipe", t->recipe.name);
+    if (o->settings || o->preset) {
+        vdni_json_open_object(&w, "recipe_settings");
+        vdni_settings_put_recipe(&w, &t->recipe);
+        vdni_json_close(&w);
+    }
+    if (o->initial_model) vdni_json_put_string(&w, "initial_model", name_of(o->initial_model));
     vdni_json_put_int(&w, "seed", (int64_t)o->seed);
     vdni_json_put_int(&w, "steps", t->state.step);
     vdni_json_put_int(&w, "best_step", t->state.best_step);
@@ -264,6 +343,10 @@ static vdn_status run_steps(vdn_ctx *ctx, vdni_trainer *t)
         training_stage(ctx, t);
         VDN_CHECK(after_step(ctx, t));
     }
+    if (t->shown.stepped > 0.0)
+        vdni_note(ctx, "%.3g s a step, of which %.1f %% waiting for images",
+                  t->shown.stepped / (double)(t->state.step - t->shown.from),
+                  100.0 * t->shown.waited / t->shown.stepped);
     if (reason_to_stop(t))
         vdni_note(ctx, "stopped after step %lld: %s", (long long)t->state.step, reason_to_stop(t));
     return VDN_OK;
@@ -278,10 +361,12 @@ vdn_status vdni_train(vdn_ctx *ctx, const char *folder, const char *store_path,
 
     VDN_TRY(vdni_trainer_create(ctx, &t, folder, store_path, options));
     t->start_ns = vdni_clock_ns();
+    t->shown.from = t->state.step;
     status = run_steps(ctx, t);
     if (status == VDN_ERR_ABORTED && vdni_checkpoint_save(ctx, t) != VDN_OK)
         vdni_note(ctx, "no checkpoint of step %lld could be written", (long long)t->state.step);
     if (status != VDN_OK) goto done;
+    vdni_trainer_end_steps(ctx, t);
     vdni_ctx_stage(ctx, TRAINING_PART, 1.0, "Scoring the test slices");
     VDN_TRY(vdni_test_table(ctx, &test, t));
     VDN_TRY(save_model(ctx, t, test));

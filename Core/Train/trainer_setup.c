@@ -3,13 +3,18 @@
 
 #include "Base/json.h"
 #include "Base/memory.h"
+#include "Net/config_keys.h"
 #include "Tensor/pad.h"
+#include "Train/initial_model.h"
+#include "Train/loader.h"
+#include "Train/memory_plan.h"
+#include "Train/settings.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, DEFAULT_SEED = 35 };
 
 /* ---- data ---- */
 
@@ -104,36 +109,59 @@ static void domain_of(vdni_domain *out, const vdn_store_header *header)
     memcpy(out->class_label, header->class_label, sizeof out->class_label);
     out->pixel_spacing_mm = header->pixel_spacing_mm;
     out->assumed_spacing_mm = header->assumed_spacing_mm;
+    out->plane = header->plane;
+    out->neighbours = header->neighbours > 1 ? header->neighbours : 0;
 }
 
-static vdn_status param_of(vdn_ctx *ctx, vdni_param *out, const char *name)
+static vdn_status check_options(vdn_ctx *ctx, const vdn_train_options *o)
 {
-    *out = VDNI_PARAM_X0;
-    if (!name || strcmp(name, "x0") == 0) return VDN_OK;
-    *out = VDNI_PARAM_LITERAL;
-    if (strcmp(name, "paper_literal") == 0) return VDN_OK;
-    return vdni_fail(ctx, VDN_ERR_ARGUMENT, "output mode \"%.40s\": there are x0 and paper_literal",
-                     name);
+    if (o->steps < 0 || o->steps > 10000000 || o->crop < 0 || o->crop > 65536 ||
+        !(o->minutes >= 0.0) || o->checkpoint_steps < 0 || o->validate_steps < 0 ||
+        o->precision < 0 || o->precision > 2)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "steps %lld, crop %d, minutes %g, checkpoint %lld, validate %lld, "
+                         "precision %d: none is negative, precision is at most 2",
+                         (long long)o->steps, o->crop, o->minutes, (long long)o->checkpoint_steps,
+                         (long long)o->validate_steps, o->precision);
+    if ((o->msfm & ~1) != 0 || (o->nsa & ~1) != 0)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "msfm %d, nsa %d: needed 0 or 1", o->msfm, o->nsa);
+    return VDN_OK;
+}
+
+/* An option that says something stands above the preset, which stands above the default. */
+static void take_run_values(vdn_train_options *o, const vdni_run_values *run)
+{
+    if (run->seed >= 0 && o->seed == DEFAULT_SEED) o->seed = (uint64_t)run->seed;
+    if (run->crop >= 0 && o->crop == 0) o->crop = run->crop;
+    if (run->precision >= 0 && o->precision == 0) o->precision = run->precision;
 }
 
 static vdn_status make_model(vdn_ctx *ctx, vdni_trainer *t)
 {
-    const vdn_train_options *o = &t->options;
+    vdn_train_options *o = &t->options;
     const vdn_store_header *header = vdni_store_get_header(t->store);
     vdni_config config;
     vdni_domain domain;
+    vdni_run_values run;
 
     VDN_CHECK(vdni_config_get(ctx, &config, o->config ? o->config : "tiny"));
-    VDN_CHECK(param_of(ctx, &config.param, o->param));
     config.image_channels = header->image_channels;
     config.mask_channels = header->classes == 2 ? 1 : header->classes;
-    config.msfm = o->msfm;
-    config.nsa = o->nsa;
     t->steps = o->steps;
-    VDN_CHECK(vdni_recipe_get(ctx, &t->recipe, &config, &t->steps,
-                              o->recipe ? o->recipe : "recommended"));
+    const vdni_settings settings = {
+        o->recipe ? o->recipe : "recommended", o->settings, o->settings_name, o->preset,
+        o->preset_name ? o->preset_name : "preset", o->param, !o->msfm, !o->nsa, &run
+    };
+    const vdn_status applied =
+        vdni_settings_apply(ctx, &config, &t->recipe, &t->steps, &settings);
+    if (applied == VDN_ERR_FORMAT) return VDN_ERR_ARGUMENT; /* their text is the caller's */
+    VDN_CHECK(applied);
+    take_run_values(o, &run);
+    VDN_CHECK(check_options(ctx, o));
     domain_of(&domain, header);
     VDN_CHECK(vdni_model_create(ctx, &t->model, &config, &domain, o->seed));
+    if (o->initial_model && !o->resume) /* a checkpoint has its own values */
+        VDN_CHECK(vdni_initial_model(ctx, t->model, o->initial_model));
     return vdni_schedule_create(ctx, &t->schedule, config.schedule, config.time_steps);
 }
 
@@ -178,27 +206,32 @@ static void choose_canvas(vdni_trainer *t)
 static vdn_status make_buffers(vdn_ctx *ctx, vdni_trainer *t)
 {
     const vdni_config *c = &t->model->config;
-    const int64_t pixels = t->height * t->width, batch = t->recipe.batch;
-    const vdni_slice_list *train = &t->parts[VDNI_PART_TRAIN];
+    const int64_t pixels = t->height * t->width;
     const vdni_slice_list *validation = &t->parts[VDNI_PART_VALIDATION];
 
-    t->work_bytes = vdni_batch_work_bytes(t);
+    vdni_batch_images images = { NULL, NULL, NULL };
+    vdni_batch_scratch scratch = { NULL, NULL };
     VDN_CHECK(vdni_batch_create(ctx, t));
-    VDN_CHECK(VDNI_NEW(ctx, t->images, batch * pixels * c->image_channels));
-    VDN_CHECK(VDNI_NEW(ctx, t->targets, batch * pixels));
-    VDN_CHECK(VDNI_NEW(ctx, t->valid, 2 * batch));
+    const vdn_status made = vdni_batch_images_create(ctx, &images, t);
+    t->images = images.images;
+    t->targets = images.targets;
+    t->valid = images.valid;
+    VDN_CHECK(made);
+    const vdn_status prepared = vdni_batch_scratch_create(ctx, &scratch, t);
+    t->normalized = scratch.normalized;
+    t->work = scratch.work;
+    VDN_CHECK(prepared);
     VDN_CHECK(VDNI_NEW(ctx, t->prior, pixels * c->mask_channels));
-    VDN_CHECK(VDNI_NEW(ctx, t->normalized,
-                       batch * train->height * train->width * c->image_channels));
-    VDN_CHECK(VDNI_NEW(ctx, t->work, batch * t->work_bytes));
-    VDN_CHECK(VDNI_NEW(ctx, t->order, train->count));
+    VDN_CHECK(VDNI_NEW(ctx, t->order, t->parts[VDNI_PART_TRAIN].count));
+    VDN_CHECK(vdni_loader_create(ctx, &t->loader, t, t->steps));
 
     const vdni_network_weights weights = { &t->model->parameters, t->blocks.values,
                                            t->blocks.gradients, &t->blocks.version };
     const vdni_network_weights averaged = { &t->model->parameters, t->blocks.average, NULL,
                                             &t->blocks.average_version };
-    const vdni_network_options options = { t->height, t->width, t->activation, 1 };
-    const vdni_network_options plain = { validation->height, validation->width, t->activation, 0 };
+    const vdni_network_options options = { t->height, t->width, t->activation, 1,
+                                           t->memory.recompute };
+    const vdni_network_options plain = { validation->height, validation->width, t->activation, 0, 0 };
     VDN_CHECK(vdni_network_create(ctx, &t->network, c, &t->recipe, t->schedule, &weights,
                                   &options));
     return vdni_network_create(ctx, &t->validation, c, &t->recipe, t->schedule, &averaged, &plain);
@@ -222,6 +255,7 @@ static vdn_status make_signature(vdn_ctx *ctx, vdni_trainer *t)
     vdni_json_put_string(&w, "activation", vdni_dtype_name(t->activation));
     vdni_json_put_int(&w, "threads", ctx->threads);
     vdni_json_put_int(&w, "slices", vdni_store_get_count(t->store));
+    if (t->options.settings || t->options.preset) vdni_settings_put_recipe(&w, &t->recipe);
     vdni_json_put_raw(&w, "model", config);
     vdni_json_close(&w);
     status = vdni_json_finish(&w, &t->signature, NULL);
@@ -243,19 +277,6 @@ static vdn_status open_log(vdn_ctx *ctx, vdni_log **out, const vdni_trainer *t, 
 
 /* ---- all of it ---- */
 
-static vdn_status check_options(vdn_ctx *ctx, const vdn_train_options *o)
-{
-    if (o->steps < 0 || o->steps > 10000000 || o->crop < 0 || o->crop > 65536 ||
-        !(o->minutes >= 0.0) || o->checkpoint_steps < 0 || o->validate_steps < 0 ||
-        o->precision < 0 || o->precision > 2)
-        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
-                         "steps %lld, crop %d, minutes %g, checkpoint %lld, validate %lld, "
-                         "precision %d: none is negative, precision is at most 2",
-                         (long long)o->steps, o->crop, o->minutes, (long long)o->checkpoint_steps,
-                         (long long)o->validate_steps, o->precision);
-    return VDN_OK;
-}
-
 vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
                                const char *store_path, const vdn_train_options *options)
 {
@@ -269,17 +290,19 @@ vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *fol
     t->options = *options;
     t->folder = folder;
     t->state.best_loss = INFINITY;
-    ctx->backend->describe(ctx->device, &info);
-    t->activation = options->precision == 2 || (options->precision == 0 && info.bf16_is_fast)
-                        ? VDNI_BF16
-                        : VDNI_F32;
     VDN_TRY(vdni_store_open(ctx, &t->store, store_path));
     VDN_TRY(make_model(ctx, t));
+    ctx->backend->describe(ctx->device, &info);
+    t->activation = t->options.precision == 2 || (t->options.precision == 0 && info.bf16_is_fast)
+                        ? VDNI_BF16
+                        : VDNI_F32;
     VDN_TRY(split(ctx, t));
     choose_canvas(t);
+    VDN_TRY(vdni_memory_plan_make(ctx, &t->memory, t));
     VDN_TRY(make_blocks(ctx, t));
     VDN_TRY(make_buffers(ctx, t));
     VDN_TRY(make_signature(ctx, t));
+    vdni_checkpoint_sweep(t);
     if (options->resume) VDN_TRY(vdni_checkpoint_load(ctx, t));
     t->seconds_before = t->state.seconds;
     VDN_TRY(open_log(ctx, &t->log, t, "log.csv", VDNI_TRAINING_COLUMNS));
@@ -300,11 +323,19 @@ static void free_blocks(vdn_ctx *ctx, vdni_blocks *b)
     vdni_free(ctx, b->decays);
 }
 
+void vdni_trainer_end_steps(vdn_ctx *ctx, vdni_trainer *t)
+{
+    vdni_loader_free(ctx, t->loader); /* first: it reads all the rest */
+    vdni_network_free(ctx, t->network);
+    vdni_network_free(ctx, t->validation);
+    t->loader = NULL;
+    t->network = t->validation = NULL;
+}
+
 void vdni_trainer_free(vdn_ctx *ctx, vdni_trainer *t)
 {
     if (!t) return;
-    vdni_network_free(ctx, t->network);
-    vdni_network_free(ctx, t->validation);
+    vdni_trainer_end_steps(ctx, t);
     free_blocks(ctx, &t->blocks);
     for (int p = 0; p < VDNI_PARTS; p++) vdni_free(ctx, t->parts[p].ids);
     void *const host[] = { t->images, t->targets, t->valid, t->prior, t->normalized,

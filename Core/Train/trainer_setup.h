@@ -9,6 +9,8 @@
 VDN_MUST_USE vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
                                             const char *store_path,
                                             const vdn_train_options *options);
+/* No more steps and validations: their memory goes, state and weights stay. */
+void vdni_trainer_end_steps(vdn_ctx *ctx, vdni_trainer *trainer);
 void vdni_trainer_free(vdn_ctx *ctx, vdni_trainer *trainer);
 
 /* Length of the data set's name in a subject "name/subject"; 0 without one. */

@@ -9,13 +9,14 @@
 
 #include <string.h>
 
-enum { TIMES = 10 };
+enum { TIMES = 10, DEFAULT_EXAMPLES = 4 };
 
 typedef struct {
     vdni_trainer *trainer;
     vdni_sampler *onepass;
     float *raw, *image, *prior, *refined;
-    uint8_t *target;
+    uint8_t *target, *classes[2]; /* classes: of an example without padding */
+    vdn_store_slice slice;        /* that was loaded last */
     double loss, prior_dice, onepass_dice;
     int64_t losses, slices;
 } validation;
@@ -28,6 +29,7 @@ static void release(vdn_ctx *ctx, validation *v)
     vdni_free(ctx, v->prior);
     vdni_free(ctx, v->refined);
     vdni_free(ctx, v->target);
+    for (int i = 0; i < 2; i++) vdni_free(ctx, v->classes[i]);
 }
 
 /* One canvas for all validation slices: the largest of them, padded. */
@@ -47,6 +49,9 @@ static vdn_status prepare(vdn_ctx *ctx, validation *v)
     VDN_CHECK(VDNI_NEW(ctx, v->prior, pixels * config->mask_channels));
     VDN_CHECK(VDNI_NEW(ctx, v->refined, pixels * config->mask_channels));
     VDN_CHECK(VDNI_NEW(ctx, v->target, pixels));
+    for (int i = 0; i < 2 && t->options.example; i++)
+        VDN_CHECK(VDNI_NEW(ctx, v->classes[i], pixels));
+    if (!vdni_has_refiner(config)) return VDN_OK;
     if (config->param == VDNI_PARAM_LITERAL) return VDN_OK; /* Algorithm 2 has no single pass */
     return vdni_sampler_create(ctx, &v->onepass, config, &weights, &options);
 }
@@ -63,6 +68,7 @@ static vdn_status load(vdn_ctx *ctx, validation *v, int64_t id)
     VDN_CHECK(vdni_normalize_slice(ctx, v->raw, s.pixels, size, s.modality, s.index));
     vdni_pad_plane(v->image, canvas, v->raw, size);
     vdni_pad_labels(v->target, canvas, s.labels, size);
+    v->slice = s;
     return VDN_OK;
 }
 
@@ -75,6 +81,11 @@ static vdn_status add_losses(vdn_ctx *ctx, validation *v, int64_t id, int64_t nu
 
     VDN_CHECK(vdni_network_condition(ctx, t->validation, v->prior, &prior_terms, v->image,
                                      v->target, 1.0f));
+    if (!vdni_has_refiner(&t->model->config)) {
+        v->loss += prior_terms.total;
+        v->losses++;
+        return VDN_OK;
+    }
     for (int64_t i = first; i <= last; i++) {
         const int32_t time =
             (int32_t)((2 * i + 1) * t->model->config.time_steps / (2 * TIMES));
@@ -108,6 +119,59 @@ static vdn_status add_dice(vdn_ctx *ctx, validation *v, int64_t id)
     return VDN_OK;
 }
 
+/* ---- examples ---- */
+
+static int32_t example_count(const vdni_trainer *t, int64_t slices)
+{
+    const int32_t wanted = t->options.examples > 0 ? t->options.examples : DEFAULT_EXAMPLES;
+    if (!t->options.example) return 0;
+    return wanted < slices ? wanted : (int32_t)slices;
+}
+
+/* Classes of the slice's own pixels from probabilities on the canvas. */
+static uint8_t *classes_of(const validation *v, int which, const float *p)
+{
+    const int32_t k = v->trainer->model->config.mask_channels;
+    const int64_t stride = v->trainer->parts[VDNI_PART_VALIDATION].width;
+    const int64_t width = v->slice.width;
+    for (int64_t y = 0; y < v->slice.height; y++)
+        vdni_argmax(v->classes[which] + y * width, p + y * stride * k, width, k);
+    return v->classes[which];
+}
+
+/* Slice number @p i of @p count, if it is one of the examples: they are spread evenly. */
+static void show_example(const validation *v, int64_t i, int64_t count, double dice)
+{
+    const vdni_trainer *t = v->trainer;
+    const int64_t examples = example_count(t, count);
+    const int64_t number = examples > 0 ? (i * examples + count - 1) / count : 0;
+    if (number >= examples || number * count / examples != i) return;
+    const vdn_train_example example = {
+        .step = t->state.step,
+        .number = (int32_t)number,
+        .count = (int32_t)examples,
+        .case_id = v->slice.case_id,
+        .index = v->slice.index,
+        .height = v->slice.height,
+        .width = v->slice.width,
+        .image_channels = t->model->config.image_channels,
+        .pixels = v->raw,
+        .labels = v->slice.labels,
+        .prior = classes_of(v, 0, v->prior),
+        .refined = v->onepass ? classes_of(v, 1, v->refined) : NULL,
+        .dice = dice,
+    };
+    t->options.example(t->options.example_user, &example);
+}
+
+vdn_status vdni_validate_dry(vdn_ctx *ctx, vdni_trainer *t)
+{
+    validation v = { .trainer = t };
+    const vdn_status status = prepare(ctx, &v);
+    release(ctx, &v);
+    return status;
+}
+
 vdn_status vdni_validate(vdn_ctx *ctx, vdni_validation *out, vdni_trainer *t)
 {
     vdn_status status = VDN_OK;
@@ -121,7 +185,9 @@ vdn_status vdni_validate(vdn_ctx *ctx, vdni_validation *out, vdni_trainer *t)
         const int64_t id = list->ids[i * list->count / count]; /* spread over the subjects */
         VDN_TRY(load(ctx, &v, id));
         VDN_TRY(add_losses(ctx, &v, id, i));
+        const double before = v.onepass ? v.onepass_dice : v.prior_dice;
         VDN_TRY(add_dice(ctx, &v, id));
+        show_example(&v, i, count, (v.onepass ? v.onepass_dice : v.prior_dice) - before);
     }
     out->loss = v.loss / (double)v.losses;
     out->prior_dice = v.prior_dice / (double)v.slices;

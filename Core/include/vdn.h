@@ -100,9 +100,11 @@ VDN_API void vdn_ctx_options_init(vdn_ctx_options *options);
  *         options->why, which a success leaves empty.
  */
 VDN_API VDN_MUST_USE vdn_status vdn_ctx_create(vdn_ctx **out, const vdn_ctx_options *options);
+/** Free @p ctx and the memory it holds; NULL is accepted. Nothing made with it may be in use. */
 VDN_API void vdn_ctx_free(vdn_ctx *ctx);
 
-/** Why the last call on @p ctx failed: one line, no newline. Empty after a success. */
+/** Why the last call on @p ctx failed: one line, no newline. Empty after a success; borrowed, valid
+ *  until the next call on @p ctx. */
 VDN_API const char *vdn_ctx_error(const vdn_ctx *ctx);
 
 /** "VDN_ERR_IO" and so on; never NULL. */
@@ -114,11 +116,21 @@ VDN_API const char *vdn_ctx_get_device(const vdn_ctx *ctx);
 /** Bytes now held and the most ever held by the context, counted at the allocator. */
 VDN_API void vdn_ctx_get_memory(const vdn_ctx *ctx, int64_t *now_bytes, int64_t *peak_bytes);
 
+/** The same of a device with memory of its own (a graphics card); 0 and 0 on the CPU. */
+VDN_API void vdn_ctx_get_device_memory(const vdn_ctx *ctx, int64_t *now_bytes,
+                                       int64_t *peak_bytes);
+
 /* ---- model -------------------------------------------------------------------------------- */
 
 typedef struct vdn_model vdn_model;
 
 enum { VDN_MAX_CLASSES = 64, VDN_NAME_BYTES = 64 };
+
+typedef enum {
+    VDN_PLANE_SAGITTAL = 0,
+    VDN_PLANE_AXIAL = 1,
+    VDN_PLANE_CORONAL = 2
+} vdn_plane;
 
 typedef struct {
     char config[VDN_NAME_BYTES];       /* "tiny" */
@@ -131,6 +143,9 @@ typedef struct {
     int32_t pad_multiple;              /* M: the library pads slices to multiples of it itself */
     int64_t parameters;                /* trainable values */
     const char *metadata_json;         /* training data, licence, scores; borrowed from the model */
+    int32_t steps, samples;            /* the model's own defaults, as in vdn_segment_options */
+    vdn_plane plane;                   /* how volumes are cut into slices */
+    int32_t neighbours;                /* slices whose pixels are the channels of one: 1, 3 or 5 */
 } vdn_model_info;
 
 /**
@@ -139,7 +154,9 @@ typedef struct {
  *         VDN_ERR_MEMORY.
  */
 VDN_API VDN_MUST_USE vdn_status vdn_model_load(vdn_ctx *ctx, vdn_model **out, const char *path);
+/** Free @p model; NULL is accepted. */
 VDN_API void vdn_model_free(vdn_model *model);
+/** Fill @p out. Cannot fail; metadata_json lives as long as @p model. */
 VDN_API void vdn_model_get_info(vdn_model_info *out, const vdn_model *model);
 
 /**
@@ -152,6 +169,7 @@ VDN_API void vdn_model_get_info(vdn_model_info *out, const vdn_model *model);
 VDN_API VDN_MUST_USE vdn_status vdn_model_describe(vdn_ctx *ctx, char **out, const char *path,
                                                    const char *config, int64_t height,
                                                    int64_t width);
+/** Free what vdn_model_describe() gave; NULL is accepted. */
 VDN_API void vdn_string_free(char *string);
 
 /* ---- slices in, probabilities out ---------------------------------------------------------- */
@@ -182,6 +200,7 @@ typedef struct {
     int32_t batch;      /* slices x samples computed at once; 0 = one on the CPU, what fits on a GPU */
 } vdn_segment_options;
 
+/** Fill @p options with the defaults above. Call it before setting a member. */
 VDN_API void vdn_segment_options_init(vdn_segment_options *options);
 
 /**
@@ -205,6 +224,10 @@ VDN_API VDN_MUST_USE vdn_status vdn_segment(vdn_ctx *ctx, float *probability, fl
  * Resample one plane of @p channels interleaved values to another pixel grid that covers the same
  * field of view: out pixel i sits at (i + 1/2) * h / out_h - 1/2. Bilinear when enlarging, area
  * average when reducing; edges are repeated. Used for images and for probabilities.
+ *
+ * @param[out] out  out_height * out_width * channels values; does not overlap @p in.
+ * @param      in   height * width * channels values.
+ * @return VDN_ERR_ARGUMENT for a size below 1.
  */
 VDN_API VDN_MUST_USE vdn_status vdn_resample(vdn_ctx *ctx, float *out, int64_t out_height,
                                              int64_t out_width, const float *in, int64_t height,
@@ -225,6 +248,9 @@ typedef struct {
     float pixel_spacing_mm;      /* working size of every slice; 0 = native */
     float assumed_spacing_mm;
     vdn_modality modality;       /* of slices that do not say otherwise */
+    vdn_plane plane;             /* in which volumes were cut */
+    int32_t neighbours;          /* 1, 3 or 5 slices of which Cb is the channels together, the middle
+                                    one's labels being given; 0 = 1 */
 } vdn_store_header;
 
 typedef struct {
@@ -240,17 +266,45 @@ typedef struct {
     float native_spacing_mm[2];          /* row, column; 0 = unknown */
 } vdn_store_slice;
 
-/** Begin a store at @p path (written under a temporary name until finish). */
+/**
+ * Begin a store at @p path, written under a temporary name until vdn_store_finish(). End the writer
+ * by exactly one of vdn_store_finish() and vdn_store_discard(), before its @p ctx is freed.
+ * @return VDN_ERR_ARGUMENT naming the member of @p header; VDN_ERR_IO; VDN_ERR_MEMORY.
+ */
 VDN_API VDN_MUST_USE vdn_status vdn_store_create(vdn_ctx *ctx, vdn_store_writer **out,
                                                  const char *path, const vdn_store_header *header);
+/**
+ * Append one slice; nothing of @p slice is kept. A slice that is refused leaves the store as it was;
+ * after a failed write the store cannot be finished.
+ * @return VDN_ERR_ARGUMENT naming the member; VDN_ERR_NUMERIC for a pixel that is no number;
+ *         VDN_ERR_IO; VDN_ERR_MEMORY.
+ */
 VDN_API VDN_MUST_USE vdn_status vdn_store_add(vdn_ctx *ctx, vdn_store_writer *writer,
                                               const vdn_store_slice *slice);
-/** Flush, rename into place and free @p writer, also on failure. */
+/** Flush, rename into place and free @p writer, also on failure; then nothing appears at its path.
+ *  VDN_ERR_ARGUMENT for a store of no slices; VDN_ERR_IO. */
 VDN_API VDN_MUST_USE vdn_status vdn_store_finish(vdn_ctx *ctx, vdn_store_writer *writer);
-/** Throw an unfinished store away. */
+/** Throw an unfinished store away: the temporary file and @p writer, NULL is accepted. */
 VDN_API void vdn_store_discard(vdn_ctx *ctx, vdn_store_writer *writer);
 
 /* ---- training ------------------------------------------------------------------------------ */
+
+/* One slice of a validation as the network sees it, for a picture; all borrowed. */
+typedef struct {
+    int64_t step;           /* finished optimiser steps */
+    int32_t number, count;  /* number 0 .. count - 1 of the examples of this validation */
+    const char *case_id;
+    int64_t index;          /* slice number in its volume */
+    int64_t height, width;
+    int32_t image_channels;
+    const float *pixels;    /* (height, width, image_channels), normalised */
+    const uint8_t *labels;  /* (height, width) class of the reference; 255 = ignore */
+    const uint8_t *prior;   /* class by the prior */
+    const uint8_t *refined; /* by one pass of the refiner; NULL when there is none */
+    double dice;            /* of refined, or of prior without it: mean over the foreground classes */
+} vdn_train_example;
+
+typedef void (*vdn_train_example_function)(void *user, const vdn_train_example *example);
 
 typedef struct {
     const char *config;      /* unit, tiny, small, base, full; default "tiny" */
@@ -263,12 +317,26 @@ typedef struct {
     int32_t crop;            /* side of training crops in pixels; 0 = whole slices */
     int64_t checkpoint_steps; /* steps between checkpoints; 0 = 250 */
     int64_t validate_steps;  /* steps between validations; 0 = 250 */
-    const char *param;       /* output mode: "x0" (default) or "paper_literal" */
+    const char *param;       /* output mode: "x0", "paper_literal" or another of settings.md; NULL
+                                (default) = the preset's, or x0 */
     const char *licence;     /* copied into the model file; NULL = none stated */
     const char *data_name;   /* name of the training data in the model file */
     int32_t msfm, nsa;       /* blocks on (1, default) or off (0) */
+    const char *settings;    /* JSON object of single settings on top of config and recipe (network,
+                                loss, process ...): Resources/Formats/settings.md; NULL = none */
+    const char *settings_name; /* where they came from, for messages; NULL = "settings" */
+    const char *preset;      /* text of a preset, Resources/Presets: settings below all of the above;
+                                options left at their defaults give way to it. NULL = none */
+    const char *preset_name; /* where it came from, for messages; NULL = "preset" */
+    const char *initial_model; /* model file to begin with instead of random values: same network, the
+                                  heads are replaced when the classes differ. NULL = none */
+    vdn_train_example_function example; /* called for some slices of every validation, always the same
+                                           ones, on the thread that called vdn_train; NULL = none */
+    void *example_user;
+    int32_t examples;        /* how many of them; 0 = 4 */
 } vdn_train_options;
 
+/** Fill @p options with the defaults above. Call it before setting a member. */
 VDN_API void vdn_train_options_init(vdn_train_options *options);
 
 /**
@@ -308,6 +376,64 @@ VDN_API VDN_MUST_USE vdn_status vdn_score_labels(vdn_ctx *ctx, vdn_score *out,
                                                  const uint16_t *reference,
                                                  const uint16_t *prediction, const int64_t size[3],
                                                  const double spacing_mm[3], uint16_t label);
+
+enum { VDN_CALIBRATION_BINS = 15, VDN_COVERAGES = 10 };
+
+/** Pixels in bins of equal width of the confidence, the probability of the predicted class; parts may
+ *  be pooled. Zeroed: no pixels. */
+typedef struct {
+    int64_t pixels[VDN_CALIBRATION_BINS];
+    double confidence[VDN_CALIBRATION_BINS]; /* sum over the bin's pixels */
+    double correct[VDN_CALIBRATION_BINS];    /* how many of them are predicted right */
+    double squares;                          /* sum over all pixels of their Brier score */
+} vdn_calibration;
+
+/** Add the pixels of @p part to @p sum. */
+VDN_API void vdn_calibration_pool(vdn_calibration *sum, const vdn_calibration *part);
+/** Expected calibration error: sum of n_m/n |right - confidence| over the bins m. NaN without pixels. */
+VDN_API double vdn_calibration_ece(const vdn_calibration *calibration);
+/** Brier score: mean of 1/2 sum over classes of (p - 1 or 0)^2. NaN without pixels. */
+VDN_API double vdn_calibration_brier(const vdn_calibration *calibration);
+
+typedef struct {
+    vdn_calibration all;  /* every voxel */
+    vdn_calibration band; /* within 5 voxels (of the finest axis) of the reference's boundary */
+    double uncertainty;   /* mean over such a band around the boundary of probability > 1/2 */
+    double dice;          /* of probability > 1/2 against the reference; both empty: 1 */
+} vdn_probability_score;
+
+/**
+ * Compare the probability of being foreground with a reference mask on the same grid.
+ *
+ * @param reference    depth * height * width; 0 is background, all else foreground.
+ * @param probability  0..1.
+ * @param uncertainty  map whose mean is the uncertainty; NULL = entropy of the probability, in nats.
+ * @param size, spacing_mm  depth, height, width; as in vdn_score_labels().
+ * @return VDN_ERR_NUMERIC naming the first voxel that is no number or no probability;
+ *         VDN_ERR_ARGUMENT; VDN_ERR_MEMORY.
+ */
+VDN_API VDN_MUST_USE vdn_status vdn_score_probability(vdn_ctx *ctx, vdn_probability_score *out,
+                                                      const uint16_t *reference,
+                                                      const float *probability,
+                                                      const float *uncertainty,
+                                                      const int64_t size[3],
+                                                      const double spacing_mm[3]);
+
+typedef struct {
+    int64_t images;
+    double pearson, spearman;   /* of uncertainty and risk; NaN where they have no meaning */
+    double risk[VDN_COVERAGES]; /* mean risk of the surest 10, 20, .. 100 % of the images */
+    double aurc;                /* area under the risk-coverage curve */
+    double best_aurc;           /* of images sorted by the risk itself */
+} vdn_selection;
+
+/**
+ * Whether the uncertainty of @p count images tells which have a high risk (1 - Dice).
+ * @return VDN_ERR_ARGUMENT for no images; VDN_ERR_NUMERIC for a value that is no number.
+ */
+VDN_API VDN_MUST_USE vdn_status vdn_score_selection(vdn_ctx *ctx, vdn_selection *out,
+                                                    const double *uncertainty, const double *risk,
+                                                    int64_t count);
 
 #ifdef __cplusplus
 }

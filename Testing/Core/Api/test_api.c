@@ -41,7 +41,7 @@ static void defaults_are_those_of_the_header(void)
     EXPECT(s.steps == 0 && s.samples == 0 && s.start == 0 && s.eta == 0.0f && s.seed == 35);
     EXPECT(s.prior_only == 0 && s.precision == 0);
     EXPECT(strcmp(t.config, "tiny") == 0 && strcmp(t.recipe, "recommended") == 0);
-    EXPECT(strcmp(t.param, "x0") == 0 && t.seed == 35 && t.msfm == 1 && t.nsa == 1);
+    EXPECT(t.param == NULL && t.preset == NULL && t.example == NULL && t.seed == 35 && t.msfm == 1 && t.nsa == 1);
     EXPECT(t.steps == 0 && t.minutes == 0.0 && !t.resume && t.precision == 0 && t.crop == 0);
     EXPECT(t.checkpoint_steps == 0 && t.validate_steps == 0 && !t.licence && !t.data_name);
 }
@@ -91,6 +91,9 @@ static void a_context_is_made_with_and_without_options(void)
     vdn_ctx_get_memory(made, &now, &peak);
     EXPECT(now >= 0 && peak >= now);
     vdn_ctx_get_memory(made, NULL, NULL);
+    vdn_ctx_get_device_memory(made, &now, &peak);
+    EXPECT(now == 0 && peak == 0); /* the host's is not the device's */
+    vdn_ctx_get_device_memory(made, NULL, NULL);
     vdn_ctx_free(made);
     vdn_ctx_free(NULL);
 }

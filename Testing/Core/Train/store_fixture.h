@@ -31,7 +31,8 @@ static inline void fixture_init(store_fixture *f)
                                     .class_label = { 0, 20, 7 },
                                     .pixel_spacing_mm = 0.75f,
                                     .assumed_spacing_mm = 0.5f,
-                                    .modality = VDN_MODALITY_CT };
+                                    .modality = VDN_MODALITY_CT,
+                                    .neighbours = 1 };
     for (int i = 0; i < FIXTURE_SLICES; i++) {
         for (int k = 0; k < 5 * 7 * FIXTURE_CHANNELS; k++)
             f->pixels[i][k] = (float)(1000.0 * test_random(&random));

@@ -22,6 +22,19 @@ static void rises_then_falls_to_the_floor(void)
     }
 }
 
+static void poly_falls_and_never_reaches_0(void)
+{
+    const vdni_lr lr = { .kind = VDNI_LR_POLY, .base = 1e-2, .warmup = 200, .steps = 1000 };
+    EXPECT(vdni_lr_at(&lr, 1) == 1e-2);
+    EXPECT_LE(fabs(vdni_lr_at(&lr, 501) - 0.005358867312681467), 1e-15); /* 1e-2 * 0.5^0.9 */
+    EXPECT_LE(fabs(vdni_lr_at(&lr, 1000) - 1e-2 * pow(1e-3, 0.9)), 1e-15);
+    EXPECT(vdni_lr_at(&lr, 5000) == vdni_lr_at(&lr, 1000));
+    for (int64_t step = 2; step <= 1000; step++)
+        EXPECT(vdni_lr_at(&lr, step) < vdni_lr_at(&lr, step - 1));
+    const vdni_lr single = { .kind = VDNI_LR_POLY, .base = 1e-2, .steps = 1 };
+    EXPECT(vdni_lr_at(&single, 1) == 1e-2);
+}
+
 static void odd_runs_give_finite_rates(void)
 {
     const vdni_lr no_warmup = { VDNI_LR_COSINE, 1e-3, 1e-6, 0, 10 };
@@ -63,6 +76,7 @@ int main(void)
 {
     RUN(constant_is_constant);
     RUN(rises_then_falls_to_the_floor);
+    RUN(poly_falls_and_never_reaches_0);
     RUN(odd_runs_give_finite_rates);
     RUN(average_warms_up);
     RUN(times_are_uniform_and_stay_in_their_stratum);

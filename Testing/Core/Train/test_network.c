@@ -19,8 +19,8 @@ typedef struct {
     uint8_t target[PIXELS];
 } world;
 
-static const vdni_network_options training = { H, W, VDNI_F32, 1 },
-                                  validating = { H, W, VDNI_F32, 0 };
+static const vdni_network_options training = { H, W, VDNI_F32, 1, 0 },
+                                  validating = { H, W, VDNI_F32, 0, 0 };
 
 static void open_world(world *v, int32_t threads, uint32_t flags)
 {
@@ -228,6 +228,169 @@ static void ignored_pixels_have_no_loss(void)
     close_world(&v);
 }
 
+/* The weights of the classes follow from the image, or from the shares that were set. */
+static void a_size_adaptive_loss_weighs_the_classes(void)
+{
+    static const double even[2] = { 0.5, 0.5 };
+    world v;
+    vdni_terms plain[2], own[2], set[2], again[2];
+    open_world(&v, 1, VDNI_PREPARE_PLAIN);
+    v.recipe.seg = vdni_size_loss_plain();
+    make(&v, &training);
+    pass(&v, &plain[0], &plain[1], 0);
+    drop_network(&v);
+    v.recipe.seg.form = VDNI_SEG_SA_INVPOW;
+    make(&v, &training);
+    pass(&v, &own[0], &own[1], 0);
+    for (int half = 0; half < 2; half++) {
+        const vdni_tensor *t = vdni_network_tensor(v.n, half, "class_weights");
+        double ones = 0.0, sum = 0.0;
+        for (int i = 0; i < PIXELS; i++) ones += v.target[i];
+        const float *w = t->data;
+        EXPECT_LE(fabs(w[1] / w[0] - sqrt((PIXELS - ones) / ones)), 1e-5);
+        sum = (w[0] * (PIXELS - ones) + w[1] * ones) / PIXELS;
+        EXPECT_LE(fabs(sum - 1.0), 1e-6);
+    }
+    EXPECT(own[0].ce != plain[0].ce && own[1].ce != plain[1].ce && own[0].dice == plain[0].dice);
+    vdni_network_set_shares(v.n, even); /* equal classes: plain cross entropy */
+    pass(&v, &set[0], &set[1], 0);
+    EXPECT_LE(fabs(set[0].ce - plain[0].ce), 1e-6);
+    EXPECT_LE(fabs(set[1].ce - plain[1].ce), 1e-6);
+    vdni_network_set_shares(v.n, NULL);
+    pass(&v, &again[0], &again[1], 0);
+    EXPECT(same(&again[0], &own[0]) && same(&again[1], &own[1]));
+    close_world(&v);
+}
+
+/* 10 mean (p - m)^2 and nothing else, for a net that has a refiner and for validation too. */
+static void the_priors_squared_error_is_a_loss(void)
+{
+    for (int i = 0; i < 2; i++) {
+        world v;
+        vdni_terms c;
+        double sum = 0.0;
+        open_world(&v, 1, VDNI_PREPARE_PLAIN);
+        v.recipe.prior_mse = 10.0;
+        v.recipe.prior_ce = v.recipe.prior_dice = 0.0;
+        make(&v, i ? &validating : &training);
+        EXPECT_OK(&v.ctx, vdni_network_condition(&v.ctx, v.n, v.prior, &c, v.image, v.target, 1.0f));
+        for (int k = 0; k < PIXELS; k++) sum += pow((double)v.prior[k] - v.target[k], 2);
+        EXPECT_LE(fabs(c.total - 10.0 * sum / PIXELS), 1e-5 * c.total);
+        EXPECT(c.total > 0.1f);
+        close_world(&v);
+    }
+}
+
+enum { DEEP_H = 32, DEEP_W = 24, DEEP = DEEP_H * DEEP_W };
+typedef struct {
+    world v;
+    float image[DEEP], prior[DEEP];
+    uint8_t target[DEEP];
+} deep_world;
+
+static void open_deep(deep_world *d)
+{
+    vdni_domain domain;
+    world *v = &d->v;
+    open_world(v, 1, VDNI_PREPARE_PLAIN);
+    vdn_model_free(v->model);
+    free(v->gradients);
+    EXPECT_OK(&v->ctx, vdni_config_set_network(&v->ctx, &v->config, "nnunet2d"));
+    v->config.condition_levels = 4;
+    v->config.pad_multiple = 8;
+    vdni_domain_binary(&domain, "vertebra", 1);
+    EXPECT_OK(&v->ctx, vdni_model_create(&v->ctx, &v->model, &v->config, &domain, 3));
+    if (!v->model) exit(1);
+    v->gradients = net_floats(v->model->parameters.total_floats);
+    net_random(d->image, DEEP, 6);
+    for (int i = 0; i < DEEP; i++) d->target[i] = d->image[i] > 0.2f;
+    const vdni_network_options options = { DEEP_H, DEEP_W, VDNI_F32, 1, 0 };
+    make(v, &options);
+}
+
+static vdni_terms deep_pass(deep_world *d)
+{
+    vdni_terms c = { 0 };
+    d->v.version++;
+    EXPECT_OK(&d->v.ctx, vdni_network_condition(&d->v.ctx, d->v.n, d->prior, &c, d->image,
+                                                d->target, 1.0f));
+    return c;
+}
+
+/* Slopes of the total at some values of parameter @p name. */
+static void expect_deep_slopes(deep_world *d, const char *name)
+{
+    const vdni_parameter *p = NULL;
+    world *v = &d->v;
+    const float step = 1.0f / 128.0f;
+    double largest = 1e-3;
+    for (int64_t i = 0; i < v->model->parameters.count; i++)
+        if (strcmp(v->model->parameters.items[i].name, name) == 0)
+            p = &v->model->parameters.items[i];
+    EXPECT(p != NULL);
+    if (!p) return;
+    const int64_t count = p->n * p->h * p->w * p->c, stride = count > 8 ? count / 8 : 1;
+    memset(v->gradients, 0, (size_t)v->model->parameters.total_floats * sizeof *v->gradients);
+    (void)deep_pass(d);
+    float *found = net_floats(count), *x = v->model->values + p->offset;
+    memcpy(found, v->gradients + p->offset, (size_t)count * sizeof *found);
+    for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs((double)found[i]));
+    for (int64_t i = 0; i < count; i += stride) {
+        const float kept = x[i];
+        x[i] = kept + step;
+        const double above = deep_pass(d).total;
+        x[i] = kept - step;
+        const double below = deep_pass(d).total;
+        x[i] = kept;
+        EXPECT_LE(fabs((above - below) / (2.0 * step) - found[i]), 3e-2 * largest);
+    }
+    free(found);
+}
+
+/* Four levels: scores of two of them, with shares of 2/3 and 1/3; labels of the upper left of each
+ * middle; the total is of both, the other terms of the result. */
+static void lower_levels_are_supervised(void)
+{
+    static const char *const names[] = { "cond.head.weight", "cond.deep1.weight",
+                                         "cond.deep1.bias", "cond.dec2.conv1.weight",
+                                         "cond.enc3.norm1.gamma" };
+    deep_world d;
+    open_deep(&d);
+    const vdni_terms c = deep_pass(&d);
+    const vdni_tensor *few = vdni_network_tensor(d.v.n, 0, "target1");
+    const vdni_tensor *terms = vdni_network_tensor(d.v.n, 0, "terms1");
+    EXPECT(few && terms && few->h == DEEP_H / 2 && few->w == DEEP_W / 2);
+    EXPECT(vdni_network_tensor(d.v.n, 0, "terms2") == NULL);
+    for (int i = 0; few && i < DEEP / 4; i++)
+        EXPECT(((const uint8_t *)few->data)[i] ==
+               d.target[2 * (i / (DEEP_W / 2)) * DEEP_W + 2 * (i % (DEEP_W / 2))]);
+    if (terms) {
+        const float *deep = terms->data;
+        EXPECT_LE(fabs(c.total - (c.ce + c.dice) / 1.5 - (deep[2] + deep[3]) / 3.0), 1e-5);
+        EXPECT(deep[2] > 0.1f && deep[3] > 0.1f);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) expect_deep_slopes(&d, names[i]);
+    const int64_t bytes = d.v.model->parameters.total_floats * (int64_t)sizeof(float);
+    float *kept = net_floats(d.v.model->parameters.total_floats);
+    for (int again = 0; again < 2; again++) { /* computed again in the backward pass: the same bits */
+        const vdni_network_options sparing = { DEEP_H, DEEP_W, VDNI_F32, 1, again };
+        drop_network(&d.v);
+        make(&d.v, &sparing);
+        memset(d.v.gradients, 0, (size_t)bytes);
+        (void)deep_pass(&d);
+        if (!again) memcpy(kept, d.v.gradients, (size_t)bytes);
+    }
+    EXPECT(memcmp(kept, d.v.gradients, (size_t)bytes) == 0);
+    free(kept);
+    drop_network(&d.v);
+    const vdni_network_options options = { DEEP_H, DEEP_W, VDNI_F32, 0, 0 };
+    make(&d.v, &options);
+    const vdni_terms seen = deep_pass(&d); /* validation has the result only */
+    EXPECT_LE(fabs(seen.total - seen.ce - seen.dice), 1e-5);
+    EXPECT_LE(fabs(seen.ce - c.ce), 1e-5);
+    close_world(&d.v);
+}
+
 static void threads_change_no_bit(void)
 {
     for (int fast = 0; fast < 2; fast++) {
@@ -295,7 +458,7 @@ static void the_estimate_is_what_creation_takes(void)
     for (int i = 0; i < 4; i++) {
         world v;
         int64_t estimate = 0;
-        const vdni_network_options o = { H, W, i / 2 ? VDNI_BF16 : VDNI_F32, 1 };
+        const vdni_network_options o = { H, W, i / 2 ? VDNI_BF16 : VDNI_F32, 1, 0 };
         open_world(&v, 1, VDNI_PREPARE_PLAIN);
         v.recipe.detach = i % 2;
         v.recipe.condition_drop = 0.2;
@@ -318,7 +481,7 @@ static void the_estimate_is_what_creation_takes(void)
 static void what_cannot_be_is_refused(void)
 {
     world v;
-    const vdni_network_options odd = { 15, 12, VDNI_F32, 1 };
+    const vdni_network_options odd = { 15, 12, VDNI_F32, 1, 0 };
     open_world(&v, 1, VDNI_PREPARE_PLAIN);
     EXPECT(create(&v, &odd) == VDN_ERR_ARGUMENT && v.n == NULL && v.ctx.error[0]);
     v.recipe.detach = 0;
@@ -356,6 +519,9 @@ int main(void)
     RUN(detached_the_refiner_leaves_the_condition_net_alone);
     RUN(scale_multiplies_the_gradient_only);
     RUN(ignored_pixels_have_no_loss);
+    RUN(a_size_adaptive_loss_weighs_the_classes);
+    RUN(the_priors_squared_error_is_a_loss);
+    RUN(lower_levels_are_supervised);
     RUN(threads_change_no_bit);
     RUN(a_pass_allocates_nothing);
     RUN(the_estimate_is_what_creation_takes);

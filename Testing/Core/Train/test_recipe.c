@@ -50,6 +50,7 @@ static void the_paper_recipe_is_that_of_the_paper(void)
     int64_t steps = 0;
     const vdni_recipe r = get("paper", "full", &c, &steps);
     EXPECT(steps == 9000 && r.batch == 1 && r.lr.base == 1e-4 && r.lr.kind == VDNI_LR_CONSTANT);
+    EXPECT(r.optimizer == VDNI_OPTIMIZER_ADAM && r.prior_mse == 0.0);
     EXPECT(r.snr_clip == 0.0 && r.simple == 1.0 && r.ce == 1.0 && r.dice == 0.0);
     EXPECT(r.prior_ce == 1.0 && r.prior_dice == 0.0 && r.corrupt == 0.0 && r.drop == 0.0);
     EXPECT(r.condition_drop == 0.0 && r.detach == 0 && r.prior_warmup == 0 && r.patience == 8);

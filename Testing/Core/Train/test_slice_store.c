@@ -15,6 +15,9 @@ enum { ROOM = 16384, HEADER = 4544 };
 static uint8_t whole[ROOM];
 static int64_t whole_bytes;
 
+static vdn_status read_all(vdn_ctx *ctx);
+static void put_u32(int64_t at, uint32_t value);
+
 static void write_whole(store_fixture *f)
 {
     vdn_ctx ctx;
@@ -60,6 +63,48 @@ static void what_was_written_comes_back(void)
     vdn_store_slice out;
     EXPECT(vdni_store_get_slice(&ctx, &out, store, FIXTURE_SLICES) == VDN_ERR_ARGUMENT);
     vdni_store_close(&ctx, store);
+    EXPECT(ctx.now_bytes == 0);
+}
+
+/* Only what an old reader would misread has the new version, and only then are the fields there. */
+static void plane_and_neighbours_come_back(void)
+{
+    static const struct {
+        vdn_plane plane;
+        int32_t neighbours;
+        uint8_t version;
+    } cases[] = { { VDN_PLANE_SAGITTAL, 0, 1 },
+                  { VDN_PLANE_SAGITTAL, 1, 1 },
+                  { VDN_PLANE_AXIAL, 0, 2 },
+                  { VDN_PLANE_SAGITTAL, 3, 2 },
+                  { VDN_PLANE_CORONAL, 3, 2 } };
+    store_fixture f;
+    vdn_ctx ctx;
+    vdni_ctx_init(&ctx);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vdni_store *store = NULL;
+        fixture_init(&f);
+        f.header.image_channels = cases[i].neighbours == 3 ? 3 : FIXTURE_CHANNELS;
+        for (int k = 0; k < FIXTURE_SLICES; k++) f.slice[k].height = f.slice[k].width = 1;
+        f.header.plane = cases[i].plane;
+        f.header.neighbours = cases[i].neighbours;
+        EXPECT(fixture_write(&ctx, path, &f) == VDN_OK);
+        EXPECT(fixture_file(whole, ROOM, path) > HEADER && whole[8] == cases[i].version);
+        EXPECT(vdni_store_open(&ctx, &store, path) == VDN_OK);
+        if (!store) continue;
+        EXPECT(vdni_store_get_header(store)->plane == cases[i].plane);
+        EXPECT(vdni_store_get_header(store)->neighbours ==
+               (cases[i].neighbours > 0 ? cases[i].neighbours : 1));
+        vdni_store_close(&ctx, store);
+    }
+    write_whole(&f);
+    put_u32(8, 2);
+    put_u32(72, 3);
+    put_u32(76, 1);
+    put_u32(HEADER - 4, vdni_crc32(0, whole, HEADER - 4));
+    fixture_put_file(path, whole, whole_bytes);
+    EXPECT(read_all(&ctx) == VDN_ERR_FORMAT && strstr(ctx.error, "plane is 3") != NULL);
+    write_whole(&f);
     EXPECT(ctx.now_bytes == 0);
 }
 
@@ -150,7 +195,9 @@ static void numbers_that_lie_are_refused_behind_good_checksums(void)
         uint32_t value;
         const char *said;
     } lies[] = {
-        { 8, 2, "version is 2" },
+        { 8, 0, "version is 0" },
+        { 8, 3, "version is 3" },
+        { 8, 2, "neighbours is 0" },
         { 12, 4545, "header_bytes" },
         { 16, 99, "file_bytes" },
         { 24, 64, "index_offset" },
@@ -312,6 +359,7 @@ static void a_missing_file_is_an_io_error(void)
 int main(void)
 {
     RUN(what_was_written_comes_back);
+    RUN(plane_and_neighbours_come_back);
     RUN(a_file_cut_anywhere_is_refused);
     RUN(a_byte_changed_anywhere_is_refused);
     RUN(numbers_that_lie_are_refused_behind_good_checksums);

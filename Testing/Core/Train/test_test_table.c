@@ -3,6 +3,11 @@
 
 #include "Base/json.h"
 #include "Base/philox.h"
+#include "Diffusion/sampler.h"
+#include "Eval/calibration.h"
+#include "Eval/overlap.h"
+#include "Tensor/normalize.h"
+#include "Tensor/resample.h"
 #include "train_fixture.h"
 
 static vdn_ctx ctx;
@@ -109,6 +114,66 @@ static void the_table_is_the_same_every_time_and_leaves_nothing(void)
     vdni_trainer_free(&ctx, t);
 }
 
+/* Entropy of the prior's probabilities around the predicted boundary of one slice, and 1 - Dice. */
+static int judge(vdni_trainer *t, vdni_sampler *sampler, int64_t id, double out[2])
+{
+    static float image[FIX_H * FIX_W], p[3 * FIX_H * FIX_W], native[12 * FIX_H * FIX_W];
+    static uint8_t found[4 * FIX_H * FIX_W], band[4 * FIX_H * FIX_W];
+    static const double reach[3] = { 5, 5, 5 };
+    vdn_store_slice s;
+    double sum = 0.0;
+    int64_t near = 0;
+    EXPECT_OK(&ctx, vdni_store_get_slice(&ctx, &s, t->store, id));
+    const int64_t size[3] = { FIX_H, FIX_W, 1 }, three[3] = { FIX_H, FIX_W, 3 };
+    const int64_t grid[3] = { 1, s.native_height, s.native_width }, n = grid[1] * grid[2];
+    EXPECT_OK(&ctx, vdni_normalize_slice(&ctx, image, s.pixels, size, s.modality, s.index));
+    EXPECT_OK(&ctx, vdni_sampler_condition(&ctx, sampler, p, image));
+    EXPECT_OK(&ctx, vdni_resample_plane(&ctx, native, grid + 1, p, three));
+    vdni_argmax(found, native, n, 3);
+    near = vdni_band(band, found, grid, reach);
+    for (int64_t i = 0; i < n; i++)
+        for (int c = 0; c < 3 && band[i]; c++)
+            sum -= (double)native[3 * i + c] * log((double)native[3 * i + c] + 1e-30);
+    out[0] = sum / (double)near;
+    out[1] = 1.0 - vdni_mean_dice(native, s.native_labels, n, 3);
+    return near > 0 && near < n; /* or the region would not matter */
+}
+
+/* Pearson's correlation of three slices, by hand, against the table's. */
+static void the_uncertainty_is_that_around_the_predicted_boundary(void)
+{
+    vdni_trainer *t = make();
+    vdni_sampler *sampler = NULL;
+    uint64_t version = 1;
+    double x[3][2], mean[2] = { 0, 0 }, xx[3] = { 0, 0, 0 };
+    int matters = 0;
+    const int64_t count = t->model->parameters.total_floats;
+    const vdni_sampler_weights weights = { &t->model->parameters, t->blocks.best, &version };
+    const vdni_sampler_options options = { FIX_H, FIX_W, VDNI_F32, 1, 500, 0.0, 1 };
+    EXPECT_OK(&ctx, vdni_sampler_create(&ctx, &sampler, &t->model->config, &weights, &options));
+    for (uint64_t seed = 1; seed < 400 && matters < 3; seed++) { /* until masks have a boundary */
+        net_random(t->blocks.best, count, seed);
+        for (int64_t i = 0; i < count; i++) t->blocks.best[i] *= 0.3f + 0.01f * (float)(seed % 40);
+        version++;
+        matters = 0;
+        for (int i = 0; i < 3; i++)
+            matters += judge(t, sampler, t->parts[VDNI_PART_TEST].ids[i], x[i]);
+        if (fabs(x[0][1] - x[1][1]) < 1e-3) matters = 0; /* or there is nothing to correlate */
+    }
+    EXPECT(matters == 3);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 2; k++) mean[k] += x[i][k] / 3.0;
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++)
+            xx[k] += (x[i][k == 1] - mean[k == 1]) * (x[i][k > 0] - mean[k > 0]); /* k 2: of both */
+    vdni_sampler_free(&ctx, sampler);
+    vdni_json *json = table_of(t);
+    const double found = number(json, "calibration", "prior", "entropy", "pearson");
+    EXPECT_LE(fabs(found - xx[2] / sqrt(xx[0] * xx[1])), 1e-4);
+    vdni_json_free(&ctx, json);
+    vdni_trainer_free(&ctx, t);
+}
+
 /* ---- noise of the samples ---- */
 
 static struct {
@@ -179,6 +244,7 @@ int main(void)
     RUN(a_new_refiner_scores_as_its_prior_in_every_column);
     RUN(scores_are_counted_on_the_grid_of_the_files);
     RUN(the_table_is_the_same_every_time_and_leaves_nothing);
+    RUN(the_uncertainty_is_that_around_the_predicted_boundary);
     RUN(every_sample_of_every_slice_has_its_own_noise);
     RUN(survives_every_refused_allocation);
     fix_end();

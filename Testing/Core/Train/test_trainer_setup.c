@@ -96,8 +96,8 @@ static void impossible_options_are_refused(void)
     o.recipe = "best";
     expect_refused(&o, VDN_ERR_ARGUMENT, "best");
     o = fix_options(12);
-    o.param = "eps";
-    expect_refused(&o, VDN_ERR_ARGUMENT, "eps");
+    o.param = "noise";
+    expect_refused(&o, VDN_ERR_ARGUMENT, "\"noise\": there are x0");
     o = fix_options(-1);
     expect_refused(&o, VDN_ERR_ARGUMENT, "steps -1");
     o = fix_options(12);

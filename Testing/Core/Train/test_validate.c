@@ -149,6 +149,64 @@ static void nothing_is_left_behind(void)
     end(&ctx, t);
 }
 
+/* ---- examples ---- */
+
+static struct {
+    int calls, with_refined;
+    char cases[8][32];
+    int64_t bone;
+    double dice;
+} seen;
+
+static void remember_example(void *user, const vdn_train_example *e)
+{
+    int64_t wanted = 0, prior = 0;
+    EXPECT(user == &seen && e->number == seen.calls && e->count == 2 && e->step == 9);
+    EXPECT(e->height == FIX_H && e->width == FIX_W && e->image_channels == 1);
+    (void)snprintf(seen.cases[seen.calls++ % 8], 32, "%s", e->case_id);
+    for (int64_t i = 0; i < e->height * e->width; i++) {
+        wanted += e->labels[i] == 1;
+        prior += e->prior[i];
+        EXPECT(isfinite(e->pixels[i]) && fabs(e->pixels[i]) < 10.0);
+    }
+    EXPECT(wanted > 20 && prior == e->height * e->width); /* the head says bone everywhere */
+    seen.bone += wanted;
+    seen.with_refined += e->refined != NULL;
+    seen.dice = e->dice;
+    EXPECT_LE(fabs(e->dice - 2.0 * (double)wanted / (double)(wanted + prior)), 1e-9);
+}
+
+/* Two of three validation slices, the same ones every time, with what each net says of them. */
+static void examples_are_shown_of_every_validation(void)
+{
+    vdn_ctx ctx;
+    vdn_train_options o = fix_options(12);
+    vdni_validation v;
+    net_open(&ctx, 1, VDNI_PREPARE_PLAIN);
+    o.example = remember_example;
+    o.example_user = &seen;
+    o.examples = 2;
+    for (int k = 0; k < 2; k++) {
+        if (k == 1) o.settings = "{\"network\": \"condition\"}";
+        vdni_trainer *t = fix_trainer(&ctx, &o);
+        const int64_t head = vdni_parameters_find(&t->model->parameters, "cond.head.bias");
+        t->blocks.average[t->model->parameters.items[head].offset] = 1000.0f;
+        t->blocks.average_version++;
+        t->state.step = 9;
+        memset(&seen, 0, sizeof seen);
+        EXPECT_OK(&ctx, vdni_validate(&ctx, &v, t));
+        EXPECT(seen.calls == 2 && seen.with_refined == (k == 0 ? 2 : 0));
+        EXPECT(strcmp(seen.cases[0], seen.cases[1]) != 0);
+        char first[32];
+        (void)snprintf(first, sizeof first, "%s", seen.cases[0]);
+        seen.calls = 0;
+        EXPECT_OK(&ctx, vdni_validate(&ctx, &v, t));
+        EXPECT(strcmp(first, seen.cases[0]) == 0);
+        vdni_trainer_free(&ctx, t);
+    }
+    net_close(&ctx);
+}
+
 int main(void)
 {
     fix_begin("test_validate", 2);
@@ -158,6 +216,7 @@ int main(void)
     RUN(fewer_slices_and_all_times_are_possible);
     RUN(the_literal_mode_has_no_single_pass);
     RUN(nothing_is_left_behind);
+    RUN(examples_are_shown_of_every_validation);
     fix_end();
     return test_result();
 }

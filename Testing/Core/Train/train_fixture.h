@@ -150,8 +150,8 @@ static inline char *fix_read(const char *name, int64_t *bytes)
 {
     FILE *file = fopen(fix_path(name), "rb");
     if (!file) return NULL;
-    char *text = calloc(1, 1 << 22);
-    const size_t n = fread(text, 1, (1 << 22) - 1, file);
+    char *text = calloc(1, 1 << 26);
+    const size_t n = fread(text, 1, (1 << 26) - 1, file);
     (void)fclose(file);
     if (bytes) *bytes = (int64_t)n;
     return text;
@@ -177,7 +177,7 @@ static inline int fix_rows(const char *name)
 static inline char *fix_tensors(vdn_ctx *ctx, const char *name, int64_t *bytes)
 {
     vdni_weights *w = NULL;
-    char *all = calloc(1, 1 << 22);
+    char *all = calloc(1, 1 << 26);
     *bytes = 0;
     EXPECT_OK(ctx, vdni_weights_open(ctx, &w, fix_path(name)));
     for (int64_t i = 0; w && i < vdni_weights_count(w); i++) {
