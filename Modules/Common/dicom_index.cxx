@@ -1,191 +1,53 @@
 #include "dicom_index.h"
 
+#include "dicom_elements.h"
+#include "dicom_frames.h"
 #include "failure.h"
 #include "interrupt.h"
 #include "text.h"
 
-#include <gdcmDataSet.h>
 #include <gdcmReader.h>
-#include <gdcmSequenceOfItems.h>
 #include <gdcmStringFilter.h>
 #include <gdcmTrace.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 namespace verdiff
 {
+
+using namespace dicom;
+
 namespace
 {
 
-using gdcm::Tag;
-
-std::vector<double>
-Numbers(const std::string & text)
+// Objects with rows and columns that are no picture of the patient.
+bool
+IsDerivedObject(const std::string & modality)
 {
-  std::vector<double> numbers;
-  for (const std::string & part : Split(text, '\\'))
-  {
-    const auto value = ParseDouble(Trim(part));
-    if (!value)
+  return modality == "SEG" || modality == "RTDOSE" || modality == "PR" || modality == "REG";
+}
+
+std::optional<DicomPadding>
+PaddingOf(const gdcm::DataSet & data, bool isSigned)
+{
+  const auto value = [&](const Tag & tag) -> std::optional<double> {
+    if (isSigned)
     {
-      return {};
+      const auto found = BinaryOf<std::int16_t>(data, tag);
+      return found ? std::optional<double>(*found) : std::nullopt;
     }
-    numbers.push_back(*value);
-  }
-  return numbers;
-}
-
-// Text of an element of a string type; "" when it is not there.
-std::string
-TextOf(const gdcm::DataSet & data, const Tag & tag)
-{
-  if (!data.FindDataElement(tag))
-  {
-    return {};
-  }
-  const gdcm::ByteValue * bytes = data.GetDataElement(tag).GetByteValue();
-  if (!bytes)
-  {
-    return {};
-  }
-  std::string text(bytes->GetPointer(), bytes->GetLength());
-  text.erase(std::remove(text.begin(), text.end(), '\0'), text.end());
-  return Trim(text);
-}
-
-std::vector<double>
-NumbersOf(const gdcm::DataSet & data, const Tag & tag)
-{
-  return Numbers(TextOf(data, tag));
-}
-
-gdcm::SmartPointer<gdcm::SequenceOfItems>
-Sequence(const gdcm::DataSet & data, const Tag & tag)
-{
-  if (!data.FindDataElement(tag))
-  {
-    return nullptr;
-  }
-  return data.GetDataElement(tag).GetValueAsSQ();
-}
-
-// The data set inside functional group @p group of frame @p number, from the per-frame groups first
-// and the shared ones otherwise (PS3.3 C.7.6.16).
-std::optional<gdcm::DataSet>
-FunctionalGroup(const gdcm::DataSet & data, int number, const Tag & group)
-{
-  const auto inItem = [&](const Tag & sequenceTag, int item) -> std::optional<gdcm::DataSet> {
-    const auto groups = Sequence(data, sequenceTag);
-    if (!groups || static_cast<int>(groups->GetNumberOfItems()) < item)
-    {
-      return std::nullopt;
-    }
-    const auto macro = Sequence(groups->GetItem(static_cast<size_t>(item)).GetNestedDataSet(), group);
-    if (!macro || macro->GetNumberOfItems() < 1)
-    {
-      return std::nullopt;
-    }
-    return macro->GetItem(1).GetNestedDataSet();
+    const auto found = BinaryOf<std::uint16_t>(data, tag);
+    return found ? std::optional<double>(*found) : std::nullopt;
   };
-  const auto own = inItem(Tag(0x5200, 0x9230), number + 1);
-  return own ? own : inItem(Tag(0x5200, 0x9229), 1);
-}
-
-void
-SetPosition(DicomFrame & frame, const std::vector<double> & numbers)
-{
-  if (numbers.size() == 3)
+  const auto first = value(Tag(0x0028, 0x0120));
+  if (!first)
   {
-    frame.position = Vector3{ numbers[0], numbers[1], numbers[2] };
+    return std::nullopt;
   }
-}
-
-void
-SetOrientation(DicomFrame & frame, const std::vector<double> & numbers)
-{
-  if (numbers.size() == 6)
-  {
-    frame.rowAxis = Vector3{ numbers[0], numbers[1], numbers[2] };
-    frame.columnAxis = Vector3{ numbers[3], numbers[4], numbers[5] };
-  }
-}
-
-void
-SetRescale(DicomFrame & frame, const gdcm::DataSet & data)
-{
-  const auto slope = NumbersOf(data, Tag(0x0028, 0x1053));
-  const auto intercept = NumbersOf(data, Tag(0x0028, 0x1052));
-  if (slope.size() == 1 && slope[0] != 0.0)
-  {
-    frame.slope = slope[0];
-  }
-  if (intercept.size() == 1)
-  {
-    frame.intercept = intercept[0];
-  }
-}
-
-void
-SetSpacing(DicomFile & file, const gdcm::DataSet & data)
-{
-  const auto spacing = NumbersOf(data, Tag(0x0028, 0x0030));
-  const auto thickness = NumbersOf(data, Tag(0x0018, 0x0050));
-  if (spacing.size() == 2)
-  {
-    file.rowSpacing = spacing[0];
-    file.columnSpacing = spacing[1];
-  }
-  if (thickness.size() == 1)
-  {
-    file.thickness = thickness[0];
-  }
-}
-
-void
-AddFrames(DicomFile & file, const gdcm::DataSet & data, int count)
-{
-  DicomFrame plain;
-  plain.path = file.path;
-  SetPosition(plain, NumbersOf(data, Tag(0x0020, 0x0032)));
-  SetOrientation(plain, NumbersOf(data, Tag(0x0020, 0x0037)));
-  SetRescale(plain, data);
-  SetSpacing(file, data);
-  for (int number = 0; number < count; ++number)
-  {
-    DicomFrame frame = plain;
-    frame.number = number;
-    if (count > 1)
-    {
-      frame.position.reset(); // One position for many frames places none of them.
-    }
-    if (const auto group = FunctionalGroup(data, number, Tag(0x0020, 0x9113)))
-    {
-      SetPosition(frame, NumbersOf(*group, Tag(0x0020, 0x0032)));
-    }
-    if (const auto group = FunctionalGroup(data, number, Tag(0x0020, 0x9116)))
-    {
-      SetOrientation(frame, NumbersOf(*group, Tag(0x0020, 0x0037)));
-    }
-    if (const auto group = FunctionalGroup(data, number, Tag(0x0028, 0x9145)))
-    {
-      SetRescale(frame, *group);
-    }
-    if (const auto group = FunctionalGroup(data, number, Tag(0x0028, 0x9110)))
-    {
-      SetSpacing(file, *group);
-    }
-    file.frames.push_back(frame);
-  }
-  const auto detector = NumbersOf(data, Tag(0x0018, 0x1164));
-  if (!file.rowSpacing && detector.size() == 2)
-  {
-    file.rowSpacing = detector[0];
-    file.columnSpacing = detector[1];
-    file.spacingAtDetector = true;
-  }
+  const double limit = value(Tag(0x0028, 0x0121)).value_or(*first);
+  return DicomPadding{ std::min(*first, limit), std::max(*first, limit) };
 }
 
 // GDCM fills what is missing of cut pixel data in silence, so the length of the file is looked at here.
@@ -263,10 +125,20 @@ ReadDicomHeader(const std::string & path)
     return std::nullopt; // A report, a structure set, a DICOMDIR: no image.
   }
   file.samples = integer(Tag(0x0028, 0x0002), 1);
+  file.bitsStored = integer(Tag(0x0028, 0x0101), 16);
+  file.highBit = integer(Tag(0x0028, 0x0102), file.bitsStored - 1);
+  file.instance = TextOf(data, Tag(0x0008, 0x0018));
   file.series = TextOf(data, Tag(0x0020, 0x000e));
   file.description = TextOf(data, Tag(0x0008, 0x103e));
   file.modality = TextOf(data, Tag(0x0008, 0x0060));
   file.photometric = TextOf(data, Tag(0x0028, 0x0004));
+  file.imageType = TextOf(data, Tag(0x0008, 0x0008));
+  file.lookUpTable = SequenceOf(data, Tag(0x0028, 0x3000)) != nullptr;
+  file.padding = PaddingOf(data, integer(Tag(0x0028, 0x0103), 0) == 1);
+  if (IsDerivedObject(file.modality))
+  {
+    return std::nullopt;
+  }
   const char * syntax = reader.GetFile().GetHeader().GetDataSetTransferSyntax().GetString();
   file.transferSyntax = syntax ? syntax : "unknown";
   AddFrames(file, data, std::max(integer(Tag(0x0028, 0x0008), 1), 1));

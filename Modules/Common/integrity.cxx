@@ -141,6 +141,18 @@ CheckSpacings(const std::string & path, const std::string & field, const std::ve
 }
 
 void
+CheckNumbers(const std::string & path, const std::string & field, const std::vector<std::string> & values)
+{
+  for (const std::string & text : values)
+  {
+    if (!ParseDouble(text))
+    {
+      Refuse(path, field + " has \"" + text + "\", must be a number");
+    }
+  }
+}
+
+void
 CheckSpaceDirections(const std::string & path, const std::string & text)
 {
   size_t open = text.find('(');
@@ -231,6 +243,16 @@ InflatedBytes(const std::string & path, long long offset)
   return total;
 }
 
+bool
+StartsLikeGzip(const std::string & path, long long offset)
+{
+  std::ifstream file(path, std::ios::binary);
+  char          head[2] = { 0, 0 };
+  file.seekg(offset);
+  file.read(head, 2);
+  return file && head[0] == '\x1f' && head[1] == '\x8b';
+}
+
 void
 CheckNrrdData(const std::string & path, const TextHeader & header, const std::string & dataPath, long long offset)
 {
@@ -242,6 +264,10 @@ CheckNrrdData(const std::string & path, const TextHeader & header, const std::st
   }
   else if (encoding == "gzip" || encoding == "gz")
   {
+    if (!StartsLikeGzip(dataPath, offset))
+    {
+      Refuse(dataPath, "damaged: encoding is gzip, but the voxels do not begin as gzip data");
+    }
     GzipFile file(dataPath, offset);
     CheckBytes(dataPath, file.Drain(), needed);
   }
@@ -316,6 +342,20 @@ GzipFile::Drain()
     {
       return total;
     }
+  }
+}
+
+void
+CheckCanHold(const std::string & path, std::int64_t needed)
+{
+  constexpr std::int64_t mostPerByte = 1032; // Deflate packs no more into a byte (zlib's technical notes).
+  const long long        bytes = FileBytes(path);
+  const bool             packed = StartsLikeGzip(path, 0);
+  if (packed ? bytes < needed / mostPerByte : bytes < needed)
+  {
+    Refuse(
+      path,
+      Format("truncated: %lld bytes, the header needs %lld%s", bytes, (long long)needed, packed ? " unpacked" : ""));
   }
 }
 
@@ -397,6 +437,10 @@ CheckMetaImage(const std::string & path)
   for (const char * field : { "elementspacing", "elementsize" })
   {
     CheckSpacings(path, field, Words(Field(header, field)));
+  }
+  for (const char * field : { "transformmatrix", "rotation", "orientation", "offset", "position", "origin" })
+  {
+    CheckNumbers(path, field, Words(Field(header, field)));
   }
   const long long channels = ParseInteger(Field(header, "elementnumberofchannels")).value_or(1);
   const long long needed = Product(path, "DimSize", Words(Field(header, "dimsize"))) * bytes * channels;

@@ -33,6 +33,10 @@ private:
   void *      m_File;
 };
 
+/// Refuse a file that is too short for @p needed bytes, however well they are packed, before memory is taken for them.
+void
+CheckCanHold(const std::string & path, std::int64_t needed);
+
 // Each throws Failure (Input) naming the field, the value found and the value needed.
 void
 CheckNrrd(const std::string & path);

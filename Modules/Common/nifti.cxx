@@ -228,6 +228,27 @@ LargestCornerDistance(const Matrix & a, const Matrix & b, const std::array<std::
   return largest;
 }
 
+// Columns of the sform and pixdim are to say the same lengths.
+void
+CompareSpacing(Volume & volume, const Matrix & sform, const Fields & fields)
+{
+  std::string found, stated;
+  bool        differ = false;
+  for (unsigned int j = 0; j < 3; ++j)
+  {
+    const double length = sform.get_column(j).two_norm();
+    const double pixdim = fields.Float(PixelDimensions + 4 * (j + 1));
+    differ = differ || (j < unsigned(fields.Short(Dim)) && std::abs(length - pixdim) > 0.01 * length);
+    found += (j > 0 ? " " : "") + FormatNumber(length, 5);
+    stated += (j > 0 ? " " : "") + FormatNumber(pixdim, 5);
+  }
+  if (differ)
+  {
+    volume.warnings.push_back(volume.path + ": voxels are " + found + " mm by the sform and " + stated +
+                              " mm by pixdim; the sform is used");
+  }
+}
+
 // The sform where there is one, as nibabel and FSL choose; the qform otherwise.
 Matrix
 ChooseAffine(Volume & volume, const Fields & fields, const std::array<std::int64_t, 3> & size)
@@ -247,6 +268,7 @@ ChooseAffine(Volume & volume, const Fields & fields, const std::array<std::int64
       volume.warnings.push_back(volume.path + ": qform and sform differ by up to " + FormatNumber(distance, 3) +
                                 " mm; the sform is used");
     }
+    CompareSpacing(volume, sform, fields);
     return sform;
   }
   if (hasQform)
@@ -396,8 +418,10 @@ ReadNifti(const std::string & path)
     affine(2, 2) = 1.0; // A plane has no third pixdim.
   }
   SetGeometry(*volume.image, affine, MillimetresPerUnit(fields));
+  const std::int64_t voxels = size[0] * size[1] * size[2];
+  CheckCanHold(path, niftiHeaderBytes + voxels * static_cast<std::int64_t>(PixelBytes(TypeOf(path, fields))));
   volume.image->Allocate();
-  ReadVoxels(volume, fields, file, size[0] * size[1] * size[2]);
+  ReadVoxels(volume, fields, file, voxels);
   return volume;
 }
 

@@ -105,7 +105,7 @@ SetForms(Header & header, const itk::ImageBase<3> & image)
       rotation(i, j) = sign[i] * image.GetDirection()[i][j];
       Set<float>(header, SRows + 16 * i + 4 * j, static_cast<float>(rotation(i, j) * image.GetSpacing()[j]));
     }
-    const float offset = static_cast<float>(sign[i] * image.GetOrigin()[i]);
+    const float offset = static_cast<float>(sign[i] * FirstVoxel(image)[i]);
     Set<float>(header, SRows + 16 * i + 12, offset);
     Set<float>(header, QOffset + 4 * i, offset);
     Set<float>(header, PixelDimensions + 4 * (i + 1), static_cast<float>(image.GetSpacing()[i]));

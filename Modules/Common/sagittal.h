@@ -1,8 +1,10 @@
-// Sagittal slices of a volume in any orientation, and back, without resampling.
+// Slices of a volume in any orientation, and back, without resampling: sagittal ones, or those of another plane.
 //
 // The index axis nearest to left-right is cut; in each plane row 0 is superior and column 0 anterior,
-// reached by permuting and flipping index axes only. Slices are numbered from the patient's right to
-// left, so that the numbers do not depend on how the volume is stored.
+// reached by permuting and flipping index axes only, never mirrored. Slices are numbered from the patient's
+// right to left, so that neither numbers nor slices depend on how the volume is stored.
+// Axial slices have row 0 anterior and column 0 on the patient's right, numbered from inferior to superior; coronal
+// ones row 0 superior and column 0 on the patient's right, numbered from anterior to posterior.
 #pragma once
 
 #include "volume.h"
@@ -19,7 +21,7 @@ class SagittalFrame
 {
 public:
   /// @p planar: a 2D image whose rows and columns are taken as stored.
-  SagittalFrame(const itk::ImageBase<3> & image, bool planar);
+  SagittalFrame(const itk::ImageBase<3> & image, bool planar, vdn_plane plane = VDN_PLANE_SAGITTAL);
 
   std::int64_t
   Count() const
@@ -51,6 +53,18 @@ public:
   Axes() const
   {
     return m_Axes;
+  }
+  /// Index axis (0, 1, 2) that is cut.
+  int
+  SliceAxis() const
+  {
+    return m_Axes[0];
+  }
+  /// True when slices are numbered against the index: slice 0 has the highest index along SliceAxis().
+  bool
+  SlicesReversed() const
+  {
+    return m_Reversed;
   }
   /// Oblique or ambiguous orientation, one line each.
   const std::vector<std::string> &
@@ -93,18 +107,23 @@ public:
 
 private:
   void
-  Choose(const itk::ImageBase<3> & image, std::array<bool, 3> & flip);
+  Choose(const itk::ImageBase<3> & image, vdn_plane plane, std::array<bool, 3> & flip);
 
   std::array<int, 3>          m_Axes{ 2, 1, 0 };
   std::array<std::int64_t, 3> m_Size{}; // slices, rows, columns
   std::array<double, 3>       m_Spacing{};
   std::array<std::int64_t, 3> m_Stride{}; // in voxels; negative where flipped
   std::int64_t                m_Start = 0;
+  bool                        m_Reversed = false;
   std::vector<std::string>    m_Notes;
 };
 
-/// True for a picture or X-ray without axes, or a single slice that is not sagittal.
+/// True for a picture or X-ray without axes, or a single slice that does not lie in @p plane.
 bool
-IsPlanar(const Volume & volume);
+IsPlanar(const Volume & volume, vdn_plane plane = VDN_PLANE_SAGITTAL);
+
+/// "sagittal", "axial" or "coronal".
+const char *
+PlaneName(vdn_plane plane);
 
 } // namespace verdiff

@@ -35,6 +35,14 @@ SizeText(const itk::ImageBase<3> & image)
   return Format("%ld x %ld x %ld", long(size[0]), long(size[1]), long(size[2]));
 }
 
+itk::ImageBase<3>::PointType
+FirstVoxel(const itk::ImageBase<3> & image)
+{
+  itk::ImageBase<3>::PointType point;
+  image.TransformIndexToPhysicalPoint(image.GetLargestPossibleRegion().GetIndex(), point);
+  return point;
+}
+
 static std::string
 Triple(double a, double b, double c)
 {
@@ -59,7 +67,7 @@ std::string
 GeometryText(const itk::ImageBase<3> & image)
 {
   return SizeText(image) + " voxels, spacing " + VectorText(image.GetSpacing()) + " mm, origin " +
-         VectorText(image.GetOrigin()) + ", direction " + DirectionText(image.GetDirection());
+         VectorText(FirstVoxel(image)) + ", direction " + DirectionText(image.GetDirection());
 }
 
 std::optional<std::string>
@@ -78,9 +86,9 @@ GeometryDifference(const itk::ImageBase<3> & a, const itk::ImageBase<3> & b, dou
     {
       return "spacing " + VectorText(a.GetSpacing()) + " and " + VectorText(b.GetSpacing()) + " mm";
     }
-    if (!near(a.GetOrigin()[i], b.GetOrigin()[i]))
+    if (!near(FirstVoxel(a)[i], FirstVoxel(b)[i]))
     {
-      return "origin " + VectorText(a.GetOrigin()) + " and " + VectorText(b.GetOrigin());
+      return "origin " + VectorText(FirstVoxel(a)) + " and " + VectorText(FirstVoxel(b));
     }
     for (unsigned int j = 0; j < 3; ++j)
     {

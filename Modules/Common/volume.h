@@ -53,12 +53,17 @@ struct Volume
 std::string
 SizeText(const itk::ImageBase<3> & image);
 
+/// Where the first voxel lies in mm. The origin is that of index 0, and a region may begin elsewhere; files have
+/// no start index.
+itk::ImageBase<3>::PointType
+FirstVoxel(const itk::ImageBase<3> & image);
+
 /// One line with size, spacing, origin and direction.
 std::string
 GeometryText(const itk::ImageBase<3> & image);
 
-/// Nothing when the two grids agree to @p tolerance (mm; direction cosines absolute), otherwise the
-/// name of the first thing that differs, with both values.
+/// Nothing when voxel by voxel, counted from the first, the two grids agree to @p tolerance (mm; direction cosines
+/// absolute), otherwise the name of the first thing that differs, with both values.
 std::optional<std::string>
 GeometryDifference(const itk::ImageBase<3> & a, const itk::ImageBase<3> & b, double tolerance);
 

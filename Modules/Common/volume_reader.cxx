@@ -25,6 +25,7 @@ namespace
 
 constexpr double repairDegrees = 1.0;
 constexpr double silentDegrees = 1e-3;
+constexpr double lengthTolerance = 0.01; // of direction vectors
 
 [[noreturn]] void
 Refuse(const std::string & path, const std::string & reason)
@@ -338,6 +339,13 @@ CheckSpacing(const Volume & volume)
     {
       Refuse(volume.path, Format("origin of axis %u is no number", axis + 1));
     }
+    for (unsigned int i = 0; i < 3; ++i)
+    {
+      if (!std::isfinite(volume.image->GetDirection()[i][axis]))
+      {
+        Refuse(volume.path, Format("direction of axis %u is no number", axis + 1));
+      }
+    }
   }
 }
 
@@ -367,17 +375,44 @@ CheckFinite(const Volume & volume)
                 long(index[2])));
 }
 
+// Farthest way in mm that a corner of the volume moves when the axes change by @p difference.
+static double
+CornerShift(const VolumeImage & image, const vnl_matrix<double> & difference)
+{
+  double     largest = 0.0;
+  const auto size = image.GetLargestPossibleRegion().GetSize();
+  for (int corner = 1; corner < 8; ++corner)
+  {
+    vnl_vector<double> mm(3, 0.0);
+    for (unsigned int k = 0; k < 3; ++k)
+    {
+      mm[k] = (corner >> k) & 1 ? double(size[k] - 1) * image.GetSpacing()[k] : 0.0;
+    }
+    largest = std::max(largest, (difference * mm).two_norm());
+  }
+  return largest;
+}
+
 void
 RepairDirection(Volume & volume)
 {
-  const auto         found = volume.image->GetDirection();
-  vnl_svd<double>    svd(vnl_matrix<double>(found.GetVnlMatrix().as_matrix()));
+  vnl_matrix<double> found = volume.image->GetDirection().GetVnlMatrix().as_matrix();
+  for (unsigned int j = 0; j < 3; ++j)
+  {
+    const double length = found.get_column(j).two_norm();
+    if (!(std::abs(length - 1.0) <= lengthTolerance))
+    {
+      Refuse(volume.path,
+             Format("the direction of axis %u has length %s, must be 1", j + 1, FormatNumber(length, 4).c_str()));
+    }
+    found.set_column(j, found.get_column(j) / length);
+  }
+  vnl_svd<double>    svd(found);
   vnl_matrix<double> nearest = svd.U() * svd.V().transpose();
   double             cosine = 1.0;
   for (unsigned int j = 0; j < 3; ++j)
   {
-    const auto column = found.GetVnlMatrix().as_matrix().get_column(j);
-    cosine = std::min(cosine, dot_product(column, nearest.get_column(j)) / column.two_norm());
+    cosine = std::min(cosine, dot_product(found.get_column(j), nearest.get_column(j)));
   }
   const double degrees = std::acos(std::clamp(cosine, -1.0, 1.0)) * 180.0 / M_PI;
   if (!(degrees <= repairDegrees))
@@ -391,7 +426,8 @@ RepairDirection(Volume & volume)
     return; // A rotation but for rounding; keep its digits.
   }
   const std::string finding = volume.path + ": the axes are not exactly at right angles; the nearest rotation, " +
-                              FormatNumber(degrees, 3) + " degrees away, is ";
+                              FormatNumber(degrees, 3) + " degrees or up to " +
+                              FormatNumber(CornerShift(*volume.image, found - nearest), 2) + " mm away, is ";
   if (volume.format != VolumeFormat::Nifti)
   {
     volume.warnings.push_back(finding + "used to cut slices, the output keeps the axes of the file");

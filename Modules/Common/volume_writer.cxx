@@ -56,7 +56,7 @@ ToOutputImage(const TSource & source)
   {
     size[i] = source.GetLargestPossibleRegion().GetSize()[i];
     spacing[i] = source.GetSpacing()[i];
-    origin[i] = source.GetOrigin()[i];
+    origin[i] = FirstVoxel(source)[i];
     for (unsigned int j = 0; j < VDimension; ++j)
     {
       direction[i][j] = source.GetDirection()[i][j];

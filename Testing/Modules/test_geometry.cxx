@@ -178,9 +178,9 @@ TEST(Sagittal, ATieGoesToTheLargerSpacingAndIsSaid)
   // 45 degrees about the long axis: two axes are equally near to left-right.
   const auto          image = MakeImage({ 6, 6, 6 }, { 1.0, 4.0, 1.0 }, { 0, 0, 0 }, Rotation(2, 45.0), Place);
   const SagittalFrame frame(*image, false);
-  EXPECT_EQ(frame.Axes()[0], 1);
+  EXPECT_EQ(frame.SliceAxis(), 1);
   ASSERT_EQ(frame.Notes().size(), 2u);
-  EXPECT_NE(frame.Notes()[0].find("axis 2 is cut"), std::string::npos);
+  EXPECT_NE(frame.Notes()[0].find("axis 2 with spacing 4 mm is cut"), std::string::npos);
   EXPECT_NE(frame.Notes()[1].find("45 degrees off"), std::string::npos);
 }
 

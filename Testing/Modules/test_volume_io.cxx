@@ -353,6 +353,91 @@ TEST(Nifti, NearlyRightAnglesAreRepairedOthersRefused)
   EXPECT_NE(ReadFailure(folder / "shear.nii").find("sheared"), std::string::npos);
 }
 
+// Three decimals are what several converters write; the output repeats the input's bytes all the same.
+TEST(Nifti, ARoundedSformIsRepairedAndRepeated)
+{
+  const TempFolder folder;
+  NiftiFile        file;
+  const Matrix3    turn = Product(Rotation(0, 12.3), Product(Rotation(1, -31.7), Rotation(2, 8.9)));
+  const double     spacing[3] = { 0.7, 1.1, 3.3 };
+  for (size_t i = 0; i < 3; ++i)
+  {
+    file.pixdim[i + 1] = float(spacing[i]);
+    for (size_t j = 0; j < 3; ++j)
+    {
+      file.rows[4 * i + j] = float(std::round(turn[i][j] * spacing[j] * 1000.0) / 1000.0);
+    }
+  }
+  WriteFile(folder / "rounded.nii", file.Bytes());
+  const Volume volume = ReadVolume(folder / "rounded.nii");
+  ASSERT_EQ(volume.warnings.size(), 1u);
+  EXPECT_NE(volume.warnings[0].find("not exactly at right angles; the nearest rotation, 0.0"), std::string::npos)
+    << volume.warnings[0];
+  for (unsigned int i = 0; i < 3; ++i)
+  {
+    for (unsigned int j = 0; j < 3; ++j)
+    {
+      const double sign = i < 2 ? -1.0 : 1.0;
+      EXPECT_NEAR(sign * volume.image->GetDirection()[i][j], turn[i][j], 1e-3);
+      double product = 0.0;
+      for (unsigned int k = 0; k < 3; ++k)
+      {
+        product += volume.image->GetDirection()[k][i] * volume.image->GetDirection()[k][j];
+      }
+      EXPECT_NEAR(product, i == j ? 1.0 : 0.0, 1e-12) << "a rotation";
+    }
+  }
+  {
+    OutputFile output(folder / "out.nii");
+    WriteLabels(output, *LabelsLike(*volume.image), volume, segments);
+  }
+  EXPECT_TRUE(Placing(ReadFile(folder / "out.nii")) == Placing(file.Bytes()));
+}
+
+// Of a shear by s the nearest rotation is atan(s / 2) away from both axes.
+TEST(Nifti, ShearIsJudgedByItsAngle)
+{
+  const TempFolder folder;
+  const auto       found = [&](float shear) {
+    NiftiFile file;
+    file.rows[1] = 2.0f * shear;
+    WriteFile(folder / "s.nii", file.Bytes());
+    return FailureOf([&] { ReadVolume(folder / "s.nii"); }).message;
+  };
+  EXPECT_EQ(found(0.034f), "");
+  EXPECT_EQ(found(0.036f),
+            (folder / "s.nii") +
+              ": the axes are sheared: they are 1.03 degrees from the nearest rotation, at most 1 is "
+              "accepted");
+}
+
+TEST(Nifti, LengthsThatDisagreeAreSaid)
+{
+  const TempFolder folder;
+  NiftiFile        file;
+  file.pixdim[2] = 2.5f;
+  WriteFile(folder / "p.nii", file.Bytes());
+  const Volume volume = ReadVolume(folder / "p.nii");
+  EXPECT_EQ(volume.image->GetSpacing()[1], 2.0);
+  ASSERT_EQ(volume.warnings.size(), 1u);
+  EXPECT_EQ(volume.warnings[0],
+            (folder / "p.nii") + ": voxels are 1 2 3 mm by the sform and 1 2.5 3 mm by pixdim; the sform is used");
+}
+
+// Refused from the header, before memory is taken for it.
+TEST(Nifti, SizesThatNoSuchFileHoldsAreRefusedAtOnce)
+{
+  const TempFolder folder;
+  NiftiFile        file;
+  file.dim[1] = file.dim[2] = 32000;
+  file.dim[3] = 1000;
+  WriteFile(folder / "huge.nii", file.Bytes());
+  WriteFile(folder / "huge.nii.gz", Gzip(file.Bytes()));
+  EXPECT_NE(ReadFailure(folder / "huge.nii").find("truncated: 376 bytes, the header needs 2048000000348"),
+            std::string::npos);
+  EXPECT_NE(ReadFailure(folder / "huge.nii.gz").find("the header needs 2048000000348 unpacked"), std::string::npos);
+}
+
 TEST(Nifti, RefusesWhatIsNoSingleGreyVolume)
 {
   const TempFolder folder;
@@ -484,8 +569,60 @@ TEST(ReadVolume, RefusesBadNrrdHeaders)
   EXPECT_NE(
     refusal("dimension: 4\nsizes: 3 2 2 2\nkinds: RGB-color domain domain domain\n", 48).find("3 values per voxel"),
     std::string::npos);
+  EXPECT_NE(refusal("dimension: 3\nsizes: 2 2 2\nspacings: 1 nan 1\n", 16).find("spacings has nan"), std::string::npos);
+  EXPECT_FALSE(refusal("dimension: 3\nsizes: 2 2 2\nspace: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) "
+                       "(0,0,1)\nspace origin: (0,nan,0)\n",
+                       16)
+                 .empty());
+  EXPECT_NE(refusal("dimension: 3\nsizes: 2 2 2\nspace: left-posterior-superior\nspace directions: (1,0,0) (0.5,1,0) "
+                    "(0,0,1)\nspace origin: (0,0,0)\n",
+                    16)
+              .find("the axes are sheared: they are 13.3 degrees"),
+            std::string::npos);
   EXPECT_NE(refusal("dimension: 3\nsizes: 2 2 2\n", 15).find("15 bytes of voxels, the header needs 16"),
             std::string::npos);
+}
+
+TEST(ReadVolume, RefusesBadMetaImageHeaders)
+{
+  const TempFolder folder;
+  const auto       refusal = [&](const std::string & rest, size_t bytes = 16) {
+    WriteFile(folder / "bad.mha",
+              "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n" + rest +
+                "ElementType = MET_SHORT\nElementDataFile = LOCAL\n" + std::string(bytes, 'x'));
+    return ReadFailure(folder / "bad.mha");
+  };
+  const std::string size = "DimSize = 2 2 2\n";
+  EXPECT_NE(refusal(size + "ElementSpacing = 1 0 1\n").find("elementspacing has 0"), std::string::npos);
+  EXPECT_NE(refusal(size + "ElementSpacing = 1 nan 1\n").find("elementspacing has nan"), std::string::npos);
+  EXPECT_NE(refusal(size, 15).find("15 bytes of voxels, the header needs 16"), std::string::npos);
+  EXPECT_NE(refusal(size + "ElementNumberOfChannels = 3\n", 48).find("3 values per voxel, must be 1"),
+            std::string::npos);
+  EXPECT_NE(refusal("DimSize = 2 -2 2\n").find("DimSize has \"-2\""), std::string::npos);
+  EXPECT_NE(refusal(size + "TransformMatrix = 1 0 0 0.44721 0.89443 0 0 0 1\n").find("sheared: they are 13.3 degrees"),
+            std::string::npos)
+    << refusal(size + "TransformMatrix = 1 0 0 0.44721 0.89443 0 0 0 1\n");
+  EXPECT_NE(
+    refusal(size + "TransformMatrix = 1 0 0 0 nan 0 0 0 1\n").find("transformmatrix has \"nan\", must be a number"),
+    std::string::npos);
+  EXPECT_NE(refusal(size + "Offset = 1 inf 0\n").find("offset has \"inf\""), std::string::npos);
+  EXPECT_FALSE(refusal(size + "TransformMatrix = 1 0 0 0 0 0 0 0 1\n").empty());
+  EXPECT_NE(refusal(size + "TransformMatrix = 1 0 0 0 2 0 0 0 1\n").find("direction of axis 2 has length 2, must be 1"),
+            std::string::npos);
+}
+
+// Encodings that only ITK reads, and gzip that is none.
+TEST(ReadVolume, RefusesNrrdDataThatIsNotWhatItSays)
+{
+  const TempFolder  folder;
+  const std::string start = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nendian: little\nencoding: ";
+  for (const std::string encoding : { "gzip\n\n", "ascii\n\n1 2 3 4 5 6 7", "hex\n\n0001", "bzip2\n\nBZh9" })
+  {
+    const std::string name = "n_" + encoding.substr(0, encoding.find('\n')) + ".nrrd";
+    WriteFile(folder / name, start + encoding + (encoding[0] == 'g' ? std::string(40, 'x') : ""));
+    EXPECT_FALSE(ReadFailure(folder / name).empty());
+  }
+  EXPECT_NE(ReadFailure(folder / "n_gzip.nrrd").find("do not begin as gzip data"), std::string::npos);
 }
 
 TEST(ReadVolume, ColourPicturesAreRefusedGreyOnesAccepted)
