@@ -1,10 +1,18 @@
 #include "canvas.h"
 
-#include "font.h"
-#include "output_file.h"
-#include "png_encoder.h"
+#include <vtkFreeTypeTools.h>
+#include <vtkImageCanvasSource2D.h>
+#include <vtkImageData.h>
+#include <vtkImageMapToWindowLevelColors.h>
+#include <vtkImageResize.h>
+#include <vtkImageShrink3D.h>
+#include <vtkImageSincInterpolator.h>
+#include <vtkNew.h>
+#include <vtkStdString.h>
+#include <vtkTextProperty.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
@@ -13,69 +21,52 @@ namespace verdiff
 namespace
 {
 
-// Taps of one output pixel in a row or column of the input.
-struct Taps
-{
-  int                first = 0;
-  std::vector<float> weights;
-};
+// VTK's canvas knows no soft edges: everything is drawn this many times larger, then averaged.
+constexpr int fine = 2;
+constexpr int largest = 16000;
 
-float
-CatmullRom(float x)
+void
+Choose(vtkImageCanvasSource2D & pen, Color color)
 {
-  const float a = std::fabs(x);
-  if (a >= 2.0F)
-  {
-    return 0.0F;
-  }
-  return a < 1.0F ? 1.0F + a * a * (1.5F * a - 2.5F) : 2.0F + a * (-4.0F + a * (2.5F - 0.5F * a));
+  pen.SetDrawColor(color.red, color.green, color.blue);
 }
 
-std::vector<Taps>
-MakeTaps(int from, int to)
+void
+SetFont(vtkTextProperty & font, Color color, int size)
 {
-  std::vector<Taps> all(static_cast<size_t>(to));
-  const float       ratio = static_cast<float>(from) / static_cast<float>(to);
-  const float       stretch = std::max(1.0F, ratio); // a wider kernel when reducing, against aliasing
-  for (int i = 0; i < to; ++i)
-  {
-    Taps &      taps = all[static_cast<size_t>(i)];
-    const float centre = (static_cast<float>(i) + 0.5F) * ratio - 0.5F;
-    const int   begin = static_cast<int>(std::ceil(centre - 2.0F * stretch));
-    const int   end = static_cast<int>(std::floor(centre + 2.0F * stretch));
-    float       sum = 0.0F;
-    taps.first = begin;
-    for (int k = begin; k <= end; ++k)
-    {
-      taps.weights.push_back(CatmullRom((static_cast<float>(k) - centre) / stretch));
-      sum += taps.weights.back();
-    }
-    for (float & weight : taps.weights)
-    {
-      weight /= sum;
-    }
-  }
-  return all;
+  font.SetFontFamilyToArial(); // comes with VTK
+  font.SetFontSize(size * fine);
+  font.SetColor(color.red / 255.0, color.green / 255.0, color.blue / 255.0);
 }
 
-// Edges are repeated; NaN counts as 0 so that one bad pixel stays one bad spot.
-float
-Weighted(const Taps & taps, const float * values, int count, size_t stride)
+using Corner = std::array<int, 2>;
+
+// By height: VTK fills too much when two of the corners are level and the third is not given last.
+void
+FillTriangle(vtkImageCanvasSource2D & pen, std::array<Corner, 3> corners)
 {
-  float sum = 0.0F;
-  for (size_t k = 0; k < taps.weights.size(); ++k)
-  {
-    const int   at = std::clamp(taps.first + static_cast<int>(k), 0, count - 1);
-    const float value = values[static_cast<size_t>(at) * stride];
-    sum += std::isfinite(value) ? taps.weights[k] * value : 0.0F;
-  }
-  return sum;
+  std::sort(corners.begin(), corners.end(), [](const Corner & a, const Corner & b) { return a[1] < b[1]; });
+  pen.FillTriangle(corners[0][0], corners[0][1], corners[1][0], corners[1][1], corners[2][0], corners[2][1]);
 }
 
-uint8_t
-Mix(uint8_t from, uint8_t to, double opacity)
+constexpr int dotsPerInch = 72; // letters of n points have n pixels
+
+// VTK counts rows from the bottom.
+vtkSmartPointer<vtkImageData>
+Upright(const GreyImage & grey)
 {
-  return static_cast<uint8_t>(std::lround(from + opacity * (to - from)));
+  const auto image = vtkSmartPointer<vtkImageData>::New();
+  image->SetDimensions(grey.width, grey.height, 1);
+  image->AllocateScalars(VTK_FLOAT, 1);
+  for (int row = 0; row < grey.height; ++row)
+  {
+    const float * const from = grey.values + static_cast<size_t>(row) * static_cast<size_t>(grey.width);
+    std::transform(from,
+                   from + grey.width,
+                   static_cast<float *>(image->GetScalarPointer(0, grey.height - 1 - row, 0)),
+                   [&grey](float v) { return std::isfinite(v) ? v : grey.low; });
+  }
+  return image;
 }
 
 } // namespace
@@ -83,178 +74,153 @@ Mix(uint8_t from, uint8_t to, double opacity)
 Canvas::Canvas(int width, int height, Color background)
   : m_Width(width)
   , m_Height(height)
+  , m_Pen(vtkImageCanvasSource2D::New(), [](vtkImageCanvasSource2D * pen) { pen->Delete(); })
 {
-  if (width < 1 || height < 1 || width > 32767 || height > 32767)
+  if (width < 1 || height < 1 || width > largest || height > largest)
   {
-    throw std::invalid_argument("a canvas has 1 to 32767 pixels on each side");
+    throw std::invalid_argument("a canvas has 1 to 16000 pixels on each side");
   }
-  m_Pixels.resize(3 * static_cast<size_t>(width) * static_cast<size_t>(height));
-  this->Fill(0, 0, width, height, background);
-}
-
-Color
-Canvas::At(int x, int y) const
-{
-  if (x < 0 || y < 0 || x >= m_Width || y >= m_Height)
-  {
-    throw std::out_of_range("pixel outside the canvas");
-  }
-  const size_t k = 3 * (static_cast<size_t>(y) * static_cast<size_t>(m_Width) + static_cast<size_t>(x));
-  return { m_Pixels[k], m_Pixels[k + 1], m_Pixels[k + 2] };
-}
-
-void
-Canvas::Blend(int x, int y, Color color, double opacity)
-{
-  if (x < 0 || y < 0 || x >= m_Width || y >= m_Height || !(opacity > 0.0))
-  {
-    return;
-  }
-  const size_t    k = 3 * (static_cast<size_t>(y) * static_cast<size_t>(m_Width) + static_cast<size_t>(x));
-  const double    share = std::min(opacity, 1.0);
-  uint8_t * const pixel = &m_Pixels[k];
-  pixel[0] = Mix(pixel[0], color.red, share);
-  pixel[1] = Mix(pixel[1], color.green, share);
-  pixel[2] = Mix(pixel[2], color.blue, share);
+  m_Pen->SetScalarTypeToUnsignedChar();
+  m_Pen->SetNumberOfScalarComponents(3);
+  m_Pen->SetExtent(0, width * fine - 1, 0, height * fine - 1, 0, 0);
+  this->Fill({ 0, 0, width, height }, background);
 }
 
 void
 Canvas::Line(double x0, double y0, double x1, double y1, Color color, double width)
 {
-  if (!std::isfinite(x0) || !std::isfinite(y0) || !std::isfinite(x1) || !std::isfinite(y1))
+  const double length = std::hypot(x1 - x0, y1 - y0);
+  if (!std::isfinite(length))
   {
     return;
   }
+  // Far outside nothing can be seen, and integers end.
+  const double far = 4.0 * largest;
   const double half = 0.5 * width;
-  const auto   low = [&](double a, double b) {
-    return static_cast<int>(std::floor(std::max(-1.0, std::min(a, b) - half - 1.0)));
+  const double alongX = length > 0.0 ? half * (x1 - x0) / length : half;
+  const double alongY = length > 0.0 ? half * (y1 - y0) / length : 0.0;
+  // VTK fills both ends of a row, one fine pixel more than the corners say.
+  const double acrossX = std::copysign(std::max(std::fabs(alongY) - 0.5 / fine, 0.0), alongY);
+  const auto   column = [&](double x) {
+    return static_cast<int>(std::lround(fine * std::clamp(x, -far, far)));
   };
-  const auto high = [&](double a, double b, int limit) {
-    return static_cast<int>(std::ceil(std::min(static_cast<double>(limit), std::max(a, b) + half + 1.0)));
+  const auto row = [&](double y) {
+    return static_cast<int>(std::lround(fine * std::clamp(m_Height - y, -far, far)));
   };
-  const double dx = x1 - x0;
-  const double dy = y1 - y0;
-  const double length2 = dx * dx + dy * dy;
-  for (int y = low(y0, y1); y <= high(y0, y1, m_Height); ++y)
+  const Corner corners[4] = { { column(x0 - alongX + acrossX), row(y0 - alongY - alongX) },
+                              { column(x1 + alongX + acrossX), row(y1 + alongY - alongX) },
+                              { column(x1 + alongX - acrossX), row(y1 + alongY + alongX) },
+                              { column(x0 - alongX - acrossX), row(y0 - alongY + alongX) } };
+  Choose(*m_Pen, color);
+  FillTriangle(*m_Pen, { corners[0], corners[1], corners[2] });
+  FillTriangle(*m_Pen, { corners[0], corners[2], corners[3] });
+}
+
+void
+Canvas::Fill(const Frame & frame, Color color)
+{
+  const int left = std::max(frame.x, 0);
+  const int top = std::max(frame.y, 0);
+  const int right = std::min(frame.x + frame.width, m_Width);
+  const int bottom = std::min(frame.y + frame.height, m_Height);
+  if (left < right && top < bottom)
   {
-    for (int x = low(x0, x1); x <= high(x0, x1, m_Width); ++x)
-    {
-      const double px = x + 0.5 - x0;
-      const double py = y + 0.5 - y0;
-      const double t = length2 > 0.0 ? std::clamp((px * dx + py * dy) / length2, 0.0, 1.0) : 0.0;
-      const double distance = std::hypot(px - t * dx, py - t * dy);
-      this->Blend(x, y, color, std::clamp(half + 0.5 - distance, 0.0, 1.0));
-    }
+    Choose(*m_Pen, color);
+    m_Pen->FillBox(fine * left, fine * right - 1, fine * (m_Height - bottom), fine * (m_Height - top) - 1);
   }
 }
 
 void
-Canvas::Fill(int x, int y, int width, int height, Color color)
+Canvas::Rectangle(const Frame & frame, Color color)
 {
-  const int right = std::min(x + width, m_Width);
-  const int bottom = std::min(y + height, m_Height);
-  for (int j = std::max(y, 0); j < bottom; ++j)
+  this->Fill({ frame.x, frame.y, frame.width, 1 }, color);
+  this->Fill({ frame.x, frame.y + frame.height - 1, frame.width, 1 }, color);
+  this->Fill({ frame.x, frame.y, 1, frame.height }, color);
+  this->Fill({ frame.x + frame.width - 1, frame.y, 1, frame.height }, color);
+}
+
+void
+Canvas::Text(int x, int y, const std::string & text, Color color, int size)
+{
+  vtkNew<vtkTextProperty> font;
+  vtkNew<vtkImageData>    letters; // RGBA; padded beyond drawn
+  int                     drawn[2] = { 0, 0 };
+  SetFont(*font, color, size);
+  if (text.empty() ||
+      !vtkFreeTypeTools::GetInstance()->RenderString(font, vtkStdString(text), dotsPerInch, letters, drawn))
   {
-    for (int i = std::max(x, 0); i < right; ++i)
-    {
-      this->Blend(i, j, color, 1.0);
-    }
+    return;
   }
-}
-
-void
-Canvas::Rectangle(int x, int y, int width, int height, Color color)
-{
-  this->Fill(x, y, width, 1, color);
-  this->Fill(x, y + height - 1, width, 1, color);
-  this->Fill(x, y, 1, height, color);
-  this->Fill(x + width - 1, y, 1, height, color);
-}
-
-void
-Canvas::Text(int x, int y, const std::string & text, Color color, int scale)
-{
-  int left = x;
-  for (const char letter : text)
+  m_Pen->Update(); // the output shares its pixels with what is drawn on
+  vtkImageData * const picture = m_Pen->GetOutput();
+  const int            bottom = fine * (m_Height - y) - drawn[1];
+  for (int row = std::max(0, -bottom); row < std::min(drawn[1], fine * m_Height - bottom); ++row)
   {
-    const auto code = static_cast<unsigned char>(letter);
-    if ((code & 0xC0) == 0x80)
+    for (int column = std::max(0, -fine * x); column < std::min(drawn[0], fine * (m_Width - x)); ++column)
     {
-      continue; // a later byte of a UTF-8 character that has been shown as '?'
-    }
-    const size_t glyph = code >= 32 && code < 127 ? code - 32U : static_cast<size_t>('?' - 32);
-    for (int row = 0; row < 7; ++row)
-    {
-      for (int column = 0; column < 5; ++column)
+      const auto * const ink = static_cast<unsigned char *>(letters->GetScalarPointer(column, row, 0));
+      auto * const paper = static_cast<unsigned char *>(picture->GetScalarPointer(fine * x + column, bottom + row, 0));
+      for (int k = 0; k < 3; ++k)
       {
-        if ((fontRows[glyph][row] >> (4 - column)) & 1)
-        {
-          this->Fill(left + column * scale, y + row * scale, scale, scale, color);
-        }
+        paper[k] = static_cast<unsigned char>((ink[k] * ink[3] + paper[k] * (255 - ink[3]) + 127) / 255);
       }
     }
-    left += 6 * scale;
   }
 }
 
 int
-Canvas::TextWidth(const std::string & text, int scale)
+Canvas::TextWidth(const std::string & text, int size)
 {
-  int letters = 0;
-  for (const char letter : text)
+  vtkNew<vtkTextProperty> font;
+  int                     box[4] = { 0, -1, 0, -1 };
+  SetFont(*font, {}, size);
+  if (!text.empty())
   {
-    letters += (static_cast<unsigned char>(letter) & 0xC0) != 0x80;
+    vtkFreeTypeTools::GetInstance()->GetBoundingBox(font, vtkStdString(text), dotsPerInch, box);
   }
-  return letters > 0 ? (6 * letters - 1) * scale : 0;
-}
-
-int
-Canvas::TextHeight(int scale)
-{
-  return 7 * scale;
+  return (box[1] - box[0] + fine) / fine;
 }
 
 void
-Canvas::Image(int x, int y, int width, int height, const float * grey, int iw, int ih, float lo, float hi)
+Canvas::Image(const Frame & frame, const GreyImage & image)
 {
-  if (width < 1 || height < 1 || iw < 1 || ih < 1)
+  if (frame.width < 1 || frame.height < 1 || image.width < 1 || image.height < 1)
   {
     return;
   }
-  const std::vector<Taps> across = MakeTaps(iw, width);
-  const std::vector<Taps> down = MakeTaps(ih, height);
-  std::vector<float>      wide(static_cast<size_t>(ih) * static_cast<size_t>(width));
-  for (size_t j = 0; j < static_cast<size_t>(ih); ++j)
-  {
-    for (size_t i = 0; i < across.size(); ++i)
-    {
-      wide[j * across.size() + i] = Weighted(across[i], grey + j * static_cast<size_t>(iw), iw, 1);
-    }
-  }
-  const float scale = hi > lo ? 255.0F / (hi - lo) : 0.0F;
-  for (size_t j = 0; j < down.size(); ++j)
-  {
-    for (size_t i = 0; i < across.size(); ++i)
-    {
-      const float value = Weighted(down[j], wide.data() + i, ih, across.size());
-      const auto  level = static_cast<uint8_t>(std::clamp(scale * (value - lo) + 0.5F, 0.0F, 255.0F));
-      this->Blend(x + static_cast<int>(i), y + static_cast<int>(j), { level, level, level }, 1.0);
-    }
-  }
+  vtkNew<vtkImageSincInterpolator> kernel; // reduces without moire: vtkImageResize switches that on
+  vtkNew<vtkImageResize>           resize;
+  resize->SetInputData(Upright(image));
+  resize->SetInterpolator(kernel);
+  resize->BorderOn();
+  resize->SetOutputDimensions(fine * frame.width, fine * frame.height, 1);
+  vtkNew<vtkImageMapToWindowLevelColors> window;
+  window->SetInputConnection(resize->GetOutputPort());
+  window->SetOutputFormatToRGB();
+  window->SetWindow(std::max(image.high - image.low, 1e-6F));
+  window->SetLevel(0.5 * (image.low + image.high));
+  window->Update();
+  m_Pen->DrawImage(fine * frame.x, fine * (m_Height - frame.y - frame.height), window->GetOutput());
 }
 
-std::string
-Canvas::Png() const
+std::vector<uint8_t>
+Canvas::Pixels() const
 {
-  return EncodePng(m_Width, m_Height, 3, m_Pixels);
-}
-
-void
-Canvas::WritePng(const std::string & path) const
-{
-  OutputFile file(path);
-  file.Write(this->Png());
-  file.Commit();
+  vtkNew<vtkImageShrink3D> shrink;
+  m_Pen->Update();
+  shrink->SetInputConnection(m_Pen->GetOutputPort());
+  shrink->SetShrinkFactors(fine, fine, 1);
+  shrink->MeanOn();
+  shrink->Update();
+  const size_t         wide = 3 * static_cast<size_t>(m_Width);
+  std::vector<uint8_t> pixels(wide * static_cast<size_t>(m_Height));
+  for (int row = 0; row < m_Height; ++row)
+  {
+    const auto * const from =
+      static_cast<unsigned char *>(shrink->GetOutput()->GetScalarPointer(0, m_Height - 1 - row, 0));
+    std::copy_n(from, wide, pixels.begin() + static_cast<std::ptrdiff_t>(wide) * row);
+  }
+  return pixels;
 }
 
 } // namespace verdiff

@@ -1,10 +1,13 @@
-// A picture in memory to draw on: lines, text, images. Pixel (0, 0) is the top left one, and its centre
-// lies at (0.5, 0.5).
+// A picture in memory to draw on: lines, text, images. VTK draws, without a display. Pixel (0, 0) is the top
+// left one, and its centre lies at (0.5, 0.5).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
+
+class vtkImageCanvasSource2D;
 
 namespace verdiff
 {
@@ -16,10 +19,29 @@ struct Color
   uint8_t blue = 0;
 };
 
+/// A part of the picture, in pixels.
+struct Frame
+{
+  int x = 0;
+  int y = 0;
+  int width = 0;
+  int height = 0;
+};
+
+/// Grey values: rows of width, the top one first; @p low is black, @p high white.
+struct GreyImage
+{
+  const float * values = nullptr;
+  int           width = 0;
+  int           height = 0;
+  float         low = 0.0F;
+  float         high = 1.0F;
+};
+
 class Canvas
 {
 public:
-  /// @throw std::invalid_argument unless both sizes are 1 .. 32767.
+  /// @throw std::invalid_argument unless both sizes are 1 .. 16000.
   Canvas(int width, int height, Color background);
 
   int
@@ -33,53 +55,40 @@ public:
     return m_Height;
   }
 
-  /// @throw std::out_of_range outside the canvas.
-  Color
-  At(int x, int y) const;
-
-  /// Mix @p color into one pixel; pixels outside are left out, as in all that follows.
-  void
-  Blend(int x, int y, Color color, double opacity);
-
-  /// Smooth-edged line from (x0, y0) to (x1, y1) with round ends.
+  /// Line from (x0, y0) to (x1, y1), longer by half its width at both ends so that lines that follow each
+  /// other join. What lies outside is left out, as in all that follows; an end that is not finite draws
+  /// nothing.
   void
   Line(double x0, double y0, double x1, double y1, Color color, double width);
 
   void
-  Fill(int x, int y, int width, int height, Color color);
+  Fill(const Frame & frame, Color color);
 
-  /// Frame one pixel wide inside the given box.
+  /// Lines one pixel wide just inside the frame.
   void
-  Rectangle(int x, int y, int width, int height, Color color);
+  Rectangle(const Frame & frame, Color color);
 
-  /// Top left corner of the first letter at (x, y). Letters are 5 x 7 dots of @p scale pixels, 6 dots
-  /// apart; what is not ASCII shows as '?'.
+  /// Top left corner of the first letter at (x, y), letters of @p size pixels; UTF-8.
   void
-  Text(int x, int y, const std::string & text, Color color, int scale);
+  Text(int x, int y, const std::string & text, Color color, int size);
 
   static int
-  TextWidth(const std::string & text, int scale);
-  static int
-  TextHeight(int scale);
+  TextWidth(const std::string & text, int size);
 
-  /// Draw grey values (ih rows of iw) into the box; @p lo is black, @p hi white. Enlarging is smooth
-  /// (Catmull-Rom), reducing averages; NaN is black.
+  /// Draw @p image into the frame, enlarged or reduced without jags; NaN is black.
   void
-  Image(int x, int y, int width, int height, const float * grey, int iw, int ih, float lo, float hi);
+  Image(const Frame & frame, const GreyImage & image);
 
-  /// Bytes of a PNG file.
-  std::string
-  Png() const;
-
-  /// Write a PNG file, complete or not at all.
-  /// @throw Failure (Output).
-  void
-  WritePng(const std::string & path) const;
+  /// RGB, the top row first.
+  std::vector<uint8_t>
+  Pixels() const;
 
 private:
-  int                  m_Width;
-  int                  m_Height;
-  std::vector<uint8_t> m_Pixels; // RGB
+  using Pen = std::unique_ptr<vtkImageCanvasSource2D, void (*)(vtkImageCanvasSource2D *)>;
+
+  int m_Width;
+  int m_Height;
+  Pen m_Pen;
 };
 
 } // namespace verdiff

@@ -13,7 +13,8 @@ namespace
 constexpr Color paper{ 255, 255, 255 };
 constexpr Color ink{ 40, 40, 40 };
 constexpr Color faint{ 225, 225, 225 };
-constexpr int   letters = 2; // scale of the text
+constexpr int   letters = 15; // pixels
+constexpr int   titleLetters = 20;
 
 // Logarithms of 1, 2 and 5 times powers of ten within the range; evenly spaced ones when it is short.
 std::vector<double>
@@ -87,14 +88,6 @@ struct Axis
   }
 };
 
-struct Area
-{
-  int x = 0;
-  int y = 0;
-  int width = 0;
-  int height = 0;
-};
-
 struct Axes
 {
   Axis bottom;
@@ -137,22 +130,22 @@ TickText(const Axis & axis, double tick)
 }
 
 void
-DrawBottomAxis(Canvas & canvas, const Area & area, const Axis & axis, const std::string & label)
+DrawBottomAxis(Canvas & canvas, const Frame & area, const Axis & axis, const std::string & label)
 {
   const int bottom = area.y + area.height;
   for (const double tick : axis.ticks)
   {
     const double      at = area.x + area.width * (tick - axis.low) / (axis.high - axis.low);
     const std::string text = FormatNumber(tick, 6);
-    canvas.Fill(static_cast<int>(at), area.y, 1, area.height, faint);
-    canvas.Fill(static_cast<int>(at), bottom, 1, 6, ink);
+    canvas.Fill({ static_cast<int>(at), area.y, 1, area.height }, faint);
+    canvas.Fill({ static_cast<int>(at), bottom, 1, 6 }, ink);
     canvas.Text(static_cast<int>(at) - Canvas::TextWidth(text, letters) / 2, bottom + 10, text, ink, letters);
   }
   canvas.Text(area.x + (area.width - Canvas::TextWidth(label, letters)) / 2, bottom + 34, label, ink, letters);
 }
 
 void
-DrawSideAxis(Canvas & canvas, const Area & area, const Axis & axis, const std::string & label, bool right)
+DrawSideAxis(Canvas & canvas, const Frame & area, const Axis & axis, const std::string & label, bool right)
 {
   const int edge = right ? area.x + area.width : area.x;
   for (const double tick : axis.ticks)
@@ -162,17 +155,17 @@ DrawSideAxis(Canvas & canvas, const Area & area, const Axis & axis, const std::s
     const int         wide = Canvas::TextWidth(text, letters);
     if (!right)
     {
-      canvas.Fill(area.x, at, area.width, 1, faint);
+      canvas.Fill({ area.x, at, area.width, 1 }, faint);
     }
-    canvas.Fill(right ? edge : edge - 6, at, 6, 1, ink);
-    canvas.Text(right ? edge + 10 : edge - 10 - wide, at - 7, text, ink, letters);
+    canvas.Fill({ right ? edge : edge - 6, at, 6, 1 }, ink);
+    canvas.Text(right ? edge + 10 : edge - 10 - wide, at - 9, text, ink, letters);
   }
   const int wide = Canvas::TextWidth(label, letters);
   canvas.Text(right ? edge - wide : edge, area.y - 22, label, ink, letters);
 }
 
 void
-DrawCurve(Canvas & canvas, const Area & area, const Axes & axes, const Curve & curve)
+DrawCurve(Canvas & canvas, const Frame & area, const Axes & axes, const Curve & curve)
 {
   const Axis & side = curve.right ? axes.right : axes.left;
   double       beforeX = NAN;
@@ -196,7 +189,7 @@ DrawCurve(Canvas & canvas, const Area & area, const Axes & axes, const Curve & c
 }
 
 void
-DrawLegend(Canvas & canvas, const Area & area, const Plot & plot)
+DrawLegend(Canvas & canvas, const Frame & area, const Plot & plot)
 {
   int x = area.x;
   int y = area.y + area.height + 62;
@@ -209,7 +202,7 @@ DrawLegend(Canvas & canvas, const Area & area, const Plot & plot)
       x = area.x;
       y += 22;
     }
-    canvas.Fill(x, y + 5, 32, 4, curve.color);
+    canvas.Fill({ x, y + 7, 32, 4 }, curve.color);
     canvas.Text(x + 44, y, name, ink, letters);
     x += wide;
   }
@@ -239,12 +232,15 @@ RoundTicks(double low, double high, int wanted)
 }
 
 void
-DrawPlot(Canvas & canvas, int x, int y, int width, int height, const Plot & plot)
+DrawPlot(Canvas & canvas, const Frame & frame, const Plot & plot)
 {
-  canvas.Fill(x, y, width, height, paper);
-  canvas.Text(x + (width - Canvas::TextWidth(plot.title, letters + 1)) / 2, y + 12, plot.title, ink, letters + 1);
-  const int  rows = 1 + static_cast<int>(plot.curves.size()) / 4;
-  const Area area{ x + 100, y + 70, std::max(20, width - 200), std::max(20, height - 150 - 22 * rows) };
+  canvas.Fill(frame, paper);
+  const int centred = frame.x + (frame.width - Canvas::TextWidth(plot.title, titleLetters)) / 2;
+  canvas.Text(centred, frame.y + 12, plot.title, ink, titleLetters);
+  const int   rows = 1 + static_cast<int>(plot.curves.size()) / 4;
+  const Frame area{
+    frame.x + 100, frame.y + 70, std::max(20, frame.width - 200), std::max(20, frame.height - 150 - 22 * rows)
+  };
   const Axes axes = MakeAxes(plot);
   if (!axes.bottom.used)
   {
@@ -260,7 +256,7 @@ DrawPlot(Canvas & canvas, int x, int y, int width, int height, const Plot & plot
   {
     DrawSideAxis(canvas, area, axes.right, plot.rightLabel, true);
   }
-  canvas.Rectangle(area.x, area.y, area.width + 1, area.height + 1, ink);
+  canvas.Rectangle({ area.x, area.y, area.width + 1, area.height + 1 }, ink);
   for (const Curve & curve : plot.curves)
   {
     DrawCurve(canvas, area, axes, curve);

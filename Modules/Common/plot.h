@@ -36,9 +36,9 @@ struct Plot
 std::vector<double>
 RoundTicks(double low, double high, int wanted);
 
-/// Draw @p plot into the box (@p x, @p y, @p width, @p height): axes with ticks for what the curves of
+/// Draw @p plot into the frame: axes with ticks for what the curves of
 /// each side span, curves, a legend. Without any point it says so.
 void
-DrawPlot(Canvas & canvas, int x, int y, int width, int height, const Plot & plot);
+DrawPlot(Canvas & canvas, const Frame & frame, const Plot & plot);
 
 } // namespace verdiff

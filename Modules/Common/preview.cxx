@@ -4,6 +4,16 @@
 #include "sagittal.h"
 #include "text.h"
 
+#include <vtkCellArray.h>
+#include <vtkDataArray.h>
+#include <vtkFlyingEdges2D.h>
+#include <vtkImageConvolve.h>
+#include <vtkImageData.h>
+#include <vtkNew.h>
+#include <vtkPointData.h>
+#include <vtkPolyData.h>
+#include <vtkSmartPointer.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,7 +27,7 @@ constexpr Color  background{ 18, 18, 20 };
 constexpr Color  ink{ 230, 230, 230 };
 constexpr Color  referenceColor{ 70, 230, 90 };
 constexpr Color  segmentationColor{ 255, 70, 50 };
-constexpr int    letters = 2;
+constexpr int    letters = 16; // pixels
 constexpr int    gap = 12;
 constexpr int    headHeight = 40;
 constexpr int    footHeight = 66;
@@ -239,7 +249,7 @@ DrawLegend(Canvas & canvas, const PreviewInput & input)
   const int  y = canvas.Height() - footHeight + 38;
   int        x = gap;
   const auto entry = [&](const std::string & name, Color color) {
-    canvas.Fill(x, y + 5, 34, 4, color);
+    canvas.Fill({ x, y + 8, 34, 4 }, color);
     canvas.Text(x + 44, y, name, ink, letters);
     x += 44 + Canvas::TextWidth(name, letters) + 40;
   };
@@ -257,84 +267,71 @@ DrawLegend(Canvas & canvas, const PreviewInput & input)
   }
 }
 
-// Values of the mask and a little of its neighbours', so that steps of one pixel become slopes while a
-// single pixel stays above one half.
-std::vector<float>
-Softened(const uint8_t * mask, int width, int height)
+// Rows and columns of outside all round, which close every outline; two, because vtkImageConvolve shifts its
+// kernel at the border.
+constexpr int outside = 2;
+
+// Rows from the bottom, as VTK counts.
+vtkSmartPointer<vtkImageData>
+Padded(const Mask & mask)
 {
-  // One row and column of outside all round close every outline.
-  const int          wide = width + 2;
-  std::vector<float> soft(static_cast<size_t>(wide) * static_cast<size_t>(height + 2), 0.0F);
-  const auto         at = [&](int i, int j) {
-    const bool inside = i >= 0 && j >= 0 && i < width && j < height;
-    return inside && mask[static_cast<size_t>(j) * static_cast<size_t>(width) + static_cast<size_t>(i)] ? 1.0F : 0.0F;
-  };
-  for (int j = -1; j <= height; ++j)
+  const auto image = vtkSmartPointer<vtkImageData>::New();
+  image->SetDimensions(mask.width + 2 * outside, mask.height + 2 * outside, 1);
+  image->AllocateScalars(VTK_FLOAT, 1);
+  image->GetPointData()->GetScalars()->Fill(0.0);
+  for (int row = 0; row < mask.height; ++row)
   {
-    for (int i = -1; i <= width; ++i)
-    {
-      float sum = 0.0F;
-      for (int dj = -1; dj <= 1; ++dj)
-      {
-        for (int di = -1; di <= 1; ++di)
-        {
-          sum += (di == 0 ? 6.0F : 1.0F) * (dj == 0 ? 6.0F : 1.0F) * at(i + di, j + dj) / 64.0F;
-        }
-      }
-      soft[static_cast<size_t>(j + 1) * static_cast<size_t>(wide) + static_cast<size_t>(i + 1)] = sum;
-    }
+    const uint8_t * const from = mask.values + static_cast<size_t>(row) * static_cast<size_t>(mask.width);
+    std::transform(from,
+                   from + mask.width,
+                   static_cast<float *>(image->GetScalarPointer(outside, mask.height - 1 - row + outside, 0)),
+                   [](uint8_t v) { return v != 0 ? 1.0F : 0.0F; });
   }
-  return soft;
+  return image;
+}
+
+// Its neighbours weigh in a little, so that steps of one pixel become slopes while a single pixel stays
+// above one half.
+vtkSmartPointer<vtkPolyData>
+OutlineOf(const Mask & mask)
+{
+  constexpr double         weights[9] = { 1, 6, 1, 6, 36, 6, 1, 6, 1 };
+  double                   kernel[9];
+  vtkNew<vtkImageConvolve> soften;
+  vtkNew<vtkFlyingEdges2D> outline;
+  std::transform(weights, weights + 9, kernel, [](double w) { return w / 64.0; });
+  soften->SetKernel3x3(kernel);
+  soften->SetInputData(Padded(mask));
+  outline->SetInputConnection(soften->GetOutputPort());
+  outline->SetValue(0, 0.5);
+  outline->Update();
+  return outline->GetOutput();
 }
 
 } // namespace
 
 void
-DrawOutline(Canvas &        canvas,
-            const uint8_t * mask,
-            int             maskWidth,
-            int             maskHeight,
-            int             x,
-            int             y,
-            int             width,
-            int             height,
-            Color           color,
-            double          lineWidth)
+DrawOutline(Canvas & canvas, const Mask & mask, const Frame & frame, Color color, double lineWidth)
 {
-  const std::vector<float> soft = Softened(mask, maskWidth, maskHeight);
-  const auto               wide = static_cast<size_t>(maskWidth + 2);
-  const double             scaleX = static_cast<double>(width) / maskWidth;
-  const double             scaleY = static_cast<double>(height) / maskHeight;
-  // Marching squares: in each cell between four centres the outline joins the crossed edges in turn.
-  constexpr int cornerX[5] = { 0, 1, 1, 0, 0 };
-  constexpr int cornerY[5] = { 0, 0, 1, 1, 0 };
-  for (int j = 0; j + 1 < maskHeight + 2; ++j)
+  const auto   outline = OutlineOf(mask);
+  const double scaleX = static_cast<double>(frame.width) / mask.width;
+  const double scaleY = static_cast<double>(frame.height) / mask.height;
+  const auto   place = [&](vtkIdType id) {
+    double point[3];
+    outline->GetPoint(id, point);
+    return std::array<double, 2>{ frame.x + scaleX * (point[0] - outside + 0.5),
+                                  frame.y + scaleY * (mask.height - 0.5 + outside - point[1]) };
+  };
+  vtkIdType         count = 0;
+  const vtkIdType * ids = nullptr;
+  auto * const      lines = outline->GetLines();
+  for (lines->InitTraversal(); lines->GetNextCell(count, ids);)
   {
-    for (int i = 0; i + 1 < maskWidth + 2; ++i)
+    for (vtkIdType k = 0; k + 1 < count; ++k)
     {
-      std::array<std::array<double, 2>, 4> points{};
-      size_t                               found = 0;
-      for (int k = 0; k < 4; ++k)
-      {
-        const auto value = [&](int c) {
-          return static_cast<double>(
-                   soft[static_cast<size_t>(j + cornerY[c]) * wide + static_cast<size_t>(i + cornerX[c])]) -
-                 0.5;
-        };
-        const double a = value(k);
-        const double b = value(k + 1);
-        if ((a < 0.0) != (b < 0.0))
-        {
-          const double t = a / (a - b);
-          points[found][0] = x + scaleX * (i - 0.5 + cornerX[k] + t * (cornerX[k + 1] - cornerX[k]));
-          points[found][1] = y + scaleY * (j - 0.5 + cornerY[k] + t * (cornerY[k + 1] - cornerY[k]));
-          ++found;
-        }
-      }
-      for (size_t k = 0; k + 1 < found; k += 2)
-      {
-        canvas.Line(points[k][0], points[k][1], points[k + 1][0], points[k + 1][1], color, lineWidth);
-      }
+      const auto from = place(ids[k]);
+      const auto to = place(ids[k + 1]);
+      canvas.Line(from[0], from[1], to[0], to[1], color, lineWidth);
     }
   }
 }
@@ -372,23 +369,21 @@ DrawPreview(const PreviewInput & input, int width)
   canvas.Text(gap, 13, input.title, ink, letters);
   for (size_t k = 0; k < shown; ++k)
   {
-    const int  x = gap + static_cast<int>(k) * (panelWidth + gap);
-    const int  w = static_cast<int>(frame.Width());
-    const auto part = crop.Of(planes[k], w);
-    const auto outline = [&](const std::vector<uint8_t> & mask, Color color, double lineWidth) {
+    const Frame panel{ gap + static_cast<int>(k) * (panelWidth + gap), headHeight, panelWidth, panelHeight };
+    const int   w = static_cast<int>(frame.Width());
+    const auto  part = crop.Of(planes[k], w);
+    const auto  outline = [&](const std::vector<uint8_t> & mask, Color color, double lineWidth) {
       const auto cut = crop.Of(mask, w);
       if (!cut.empty())
       {
-        DrawOutline(
-          canvas, cut.data(), crop.Width(), crop.Height(), x, headHeight, panelWidth, panelHeight, color, lineWidth);
+        DrawOutline(canvas, { cut.data(), crop.Width(), crop.Height() }, panel, color, lineWidth);
       }
     };
-    canvas.Image(
-      x, headHeight, panelWidth, panelHeight, part.data(), crop.Width(), crop.Height(), window[0], window[1]);
+    canvas.Image(panel, { part.data(), crop.Width(), crop.Height(), window[0], window[1] });
     outline(masks[2 * k], referenceColor, 2.0);
     outline(masks[2 * k + 1], segmentationColor, 1.4);
     const std::string caption = Caption(frame, slices[k], masks[2 * k], masks[2 * k + 1]);
-    canvas.Text(x, headHeight + panelHeight + 8, caption, ink, letters);
+    canvas.Text(panel.x, headHeight + panelHeight + 8, caption, ink, letters);
   }
   DrawLegend(canvas, input);
   return canvas;

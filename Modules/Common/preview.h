@@ -23,17 +23,16 @@ struct PreviewInput
 Canvas
 DrawPreview(const PreviewInput & input, int width = 1500);
 
-/// Draw the outline of @p mask (height rows of width, not 0 is inside) into the box, smoothed.
+/// What is not 0 is inside; rows of width, the top one first.
+struct Mask
+{
+  const uint8_t * values = nullptr;
+  int             width = 0;
+  int             height = 0;
+};
+
+/// Draw the outline of @p mask into the frame, smoothed. What touches the border is closed along it.
 void
-DrawOutline(Canvas &        canvas,
-            const uint8_t * mask,
-            int             maskWidth,
-            int             maskHeight,
-            int             x,
-            int             y,
-            int             width,
-            int             height,
-            Color           color,
-            double          lineWidth);
+DrawOutline(Canvas & canvas, const Mask & mask, const Frame & frame, Color color, double lineWidth);
 
 } // namespace verdiff

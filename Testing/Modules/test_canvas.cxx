@@ -3,7 +3,7 @@
 
 #include "canvas.h"
 #include "plot.h"
-#include "png_encoder.h"
+#include "png_file.h"
 #include "preview.h"
 
 #include <gtest/gtest.h>
@@ -22,6 +22,44 @@ constexpr Color black{ 0, 0, 0 };
 constexpr Color white{ 255, 255, 255 };
 constexpr Color red{ 255, 0, 0 };
 
+class Picture
+{
+public:
+  explicit Picture(const Canvas & canvas)
+    : m_Width(canvas.Width())
+    , m_Height(canvas.Height())
+    , m_Pixels(canvas.Pixels())
+  {}
+
+  Color
+  At(int x, int y) const
+  {
+    const size_t k = 3 * (static_cast<size_t>(y) * static_cast<size_t>(m_Width) + static_cast<size_t>(x));
+    return { m_Pixels.at(k), m_Pixels.at(k + 1), m_Pixels.at(k + 2) };
+  }
+
+  // Pixels in the columns x0 .. x1 - 1, rows y0 .. y1 - 1 that are @p wanted or nearly so.
+  int
+  Count(Color wanted, int x0, int y0, int x1, int y1) const
+  {
+    int count = 0;
+    for (int y = y0; y < y1; ++y)
+    {
+      for (int x = x0; x < x1; ++x)
+      {
+        const Color c = this->At(x, y);
+        count += std::abs(c.red - wanted.red) + std::abs(c.green - wanted.green) + std::abs(c.blue - wanted.blue) < 200;
+      }
+    }
+    return count;
+  }
+
+private:
+  int                  m_Width;
+  int                  m_Height;
+  std::vector<uint8_t> m_Pixels;
+};
+
 bool
 Is(Color a, Color b)
 {
@@ -31,16 +69,7 @@ Is(Color a, Color b)
 int
 CountRed(const Canvas & canvas, int x0, int y0, int x1, int y1)
 {
-  int count = 0;
-  for (int y = y0; y < y1; ++y)
-  {
-    for (int x = x0; x < x1; ++x)
-    {
-      const Color c = canvas.At(x, y);
-      count += c.red > 150 && c.green < 120 && c.blue < 120;
-    }
-  }
-  return count;
+  return Picture(canvas).Count(red, x0, y0, x1, y1);
 }
 
 } // namespace
@@ -48,12 +77,13 @@ CountRed(const Canvas & canvas, int x0, int y0, int x1, int y1)
 TEST(Canvas, FillsAndClips)
 {
   Canvas canvas(6, 4, white);
-  canvas.Fill(-2, -2, 4, 4, red);
-  canvas.Fill(5, 3, 100, 100, black);
-  EXPECT_TRUE(Is(canvas.At(0, 0), red) && Is(canvas.At(1, 1), red));
-  EXPECT_TRUE(Is(canvas.At(2, 1), white) && Is(canvas.At(1, 2), white));
-  EXPECT_TRUE(Is(canvas.At(5, 3), black));
-  EXPECT_THROW(canvas.At(6, 0), std::out_of_range);
+  canvas.Fill({ -2, -2, 4, 4 }, red);
+  canvas.Fill({ 5, 3, 100, 100 }, black);
+  canvas.Fill({ 20, 20, 5, 5 }, black);
+  const Picture picture(canvas);
+  EXPECT_TRUE(Is(picture.At(0, 0), red) && Is(picture.At(1, 1), red));
+  EXPECT_TRUE(Is(picture.At(2, 1), white) && Is(picture.At(1, 2), white));
+  EXPECT_TRUE(Is(picture.At(5, 3), black) && Is(picture.At(4, 3), white) && Is(picture.At(5, 2), white));
   EXPECT_THROW(Canvas(0, 4, white), std::invalid_argument);
   EXPECT_THROW(Canvas(4, 40000, white), std::invalid_argument);
 }
@@ -62,80 +92,133 @@ TEST(Canvas, LinesCoverTheirWidth)
 {
   Canvas canvas(20, 20, black);
   canvas.Line(2.0, 10.0, 18.0, 10.0, white, 2.0); // rows 9 and 10
-  EXPECT_TRUE(Is(canvas.At(10, 9), white) && Is(canvas.At(10, 10), white));
-  EXPECT_TRUE(Is(canvas.At(10, 7), black) && Is(canvas.At(10, 12), black));
-  canvas.Line(-1e9, 5.5, 1e9, 5.5, red, 1.0); // far outside: clipped, and finished soon
-  EXPECT_TRUE(Is(canvas.At(0, 5), red) && Is(canvas.At(19, 5), red));
+  canvas.Line(-1e9, 5.5, 1e9, 5.5, red, 1.0);     // far outside: clipped, and finished soon
   canvas.Line(NAN, 1.0, 5.0, 1.0, red, 1.0);
-  EXPECT_TRUE(Is(canvas.At(3, 1), black));
+  canvas.Line(15.0, INFINITY, 5.0, 1.0, red, 1.0);
+  const Picture picture(canvas);
+  EXPECT_TRUE(Is(picture.At(10, 9), white) && Is(picture.At(10, 10), white));
+  EXPECT_TRUE(Is(picture.At(10, 7), black) && Is(picture.At(10, 12), black));
+  EXPECT_GT(picture.At(0, 5).red, 200);
+  EXPECT_GT(picture.At(19, 5).red, 200);
+  EXPECT_EQ(picture.Count(red, 0, 0, 20, 4), 0);
 }
 
-TEST(Canvas, SlantingLinesHaveSoftEdges)
+TEST(Canvas, SlantingLinesHaveSoftEdgesAndTheirWidth)
 {
-  Canvas canvas(40, 40, black);
-  canvas.Line(0.0, 0.0, 40.0, 20.0, white, 3.0);
-  int partial = 0;
-  for (int y = 0; y < 40; ++y)
+  Canvas canvas(80, 80, black);
+  canvas.Line(0.0, 0.0, 80.0, 40.0, white, 4.0);
+  const Picture picture(canvas);
+  int           partial = 0;
+  double        light = 0.0;
+  for (int y = 0; y < 80; ++y)
   {
-    partial += canvas.At(20, y).red > 20 && canvas.At(20, y).red < 235;
+    const int level = picture.At(40, y).red;
+    partial += level > 20 && level < 235;
+    light += level / 255.0;
   }
-  EXPECT_GE(partial, 2);
+  EXPECT_GE(partial, 1);
+  EXPECT_NEAR(light, 4.0 / std::cos(std::atan(0.5)), 0.7); // height of the cut
 }
 
-TEST(Canvas, LettersAreWhereTheyShouldBe)
+TEST(Canvas, LinesOfEveryDirectionStayWithinTheirWidth)
 {
-  Canvas canvas(40, 20, black);
-  canvas.Text(1, 1, "L-", white, 2); // L: left column and bottom row
-  for (int row = 1; row < 15; ++row)
+  for (int k = 0; k < 72; ++k)
   {
-    EXPECT_TRUE(Is(canvas.At(1, row), white) && Is(canvas.At(2, row), white));
+    const double angle = k * 3.14159265358979 / 36;
+    for (const double length : { 0.0, 0.7, 3.0, 20.0 })
+    {
+      Canvas       canvas(60, 60, black);
+      const double x = 30 + length * std::cos(angle);
+      const double y = 30 + length * std::sin(angle);
+      canvas.Line(30, 30, x, y, white, 2.0);
+      const Picture picture(canvas);
+      double        light = 0.0;
+      for (int row = 0; row < 60; ++row)
+      {
+        for (int column = 0; column < 60; ++column)
+        {
+          const int level = picture.At(column, row).red;
+          light += level / 255.0;
+          const double along =
+            std::clamp((column + 0.5 - 30) * std::cos(angle) + (row + 0.5 - 30) * std::sin(angle), 0.0, length);
+          const double away =
+            std::hypot(column + 0.5 - 30 - along * std::cos(angle), row + 0.5 - 30 - along * std::sin(angle));
+          ASSERT_TRUE(level == 0 || away < 3.0) << k << " " << length << " " << column << " " << row;
+        }
+      }
+      ASSERT_NEAR(light, 2.0 * (length + 2.0), 1.5 + 0.6 * (length + 2.0)) << k << " " << length;
+    }
   }
-  EXPECT_TRUE(Is(canvas.At(10, 14), white)); // end of L's foot
-  EXPECT_TRUE(Is(canvas.At(10, 1), black));
-  EXPECT_TRUE(Is(canvas.At(15, 7), white)); // the dash, in the row of the middle
-  EXPECT_EQ(Canvas::TextWidth("L-", 2), 22);
-  EXPECT_EQ(Canvas::TextWidth("", 2), 0);
-  EXPECT_EQ(Canvas::TextWidth("\xC2\xB1", 1), 5); // one character of two bytes
-  EXPECT_EQ(Canvas::TextHeight(3), 21);
+}
+
+TEST(Canvas, TextIsInItsPlaceAndReadable)
+{
+  const int wide = Canvas::TextWidth("Dice 0.93", 16);
+  EXPECT_GT(wide, 50);
+  EXPECT_LT(wide, 90);
+  EXPECT_EQ(Canvas::TextWidth("", 16), 0);
+  EXPECT_LT(Canvas::TextWidth("\xC2\xB1", 16), Canvas::TextWidth("mm", 16)); // one character of two bytes
+  Canvas canvas(200, 60, black);
+  canvas.Text(20, 20, "Dice 0.93", white, 16);
+  canvas.Text(20, 20, "", white, 16);
+  const Picture picture(canvas);
+  EXPECT_GT(picture.Count(white, 20, 20, 20 + wide, 42), 100);
+  EXPECT_EQ(picture.Count(white, 0, 0, 200, 19), 0);
+  EXPECT_EQ(picture.Count(white, 0, 44, 200, 60), 0);
+  EXPECT_EQ(picture.Count(white, 22 + wide, 0, 200, 60), 0);
+  EXPECT_EQ(picture.Count(white, 0, 0, 19, 60), 0);
+}
+
+TEST(Canvas, TextIsCutAtTheBorder)
+{
+  Canvas canvas(30, 10, black);
+  canvas.Text(-10, -5, "WWWWWWWWWW", white, 16);
+  canvas.Text(25, 5, "WWWWWWWWWW", white, 16);
+  canvas.Text(100, 5, "W", white, 16);
+  EXPECT_GT(Picture(canvas).Count(white, 0, 0, 30, 10), 20);
 }
 
 TEST(Canvas, EveryLetterHasItsOwnShape)
 {
-  std::vector<std::string> shapes;
+  std::vector<std::vector<uint8_t>> shapes;
   for (char letter = ' '; letter < 127; ++letter)
   {
-    Canvas canvas(5, 7, black);
-    canvas.Text(0, 0, std::string(1, letter), white, 1);
-    shapes.push_back(canvas.Png());
+    Canvas canvas(30, 30, black);
+    canvas.Text(5, 5, std::string(1, letter), white, 16);
+    shapes.push_back(canvas.Pixels());
   }
   std::sort(shapes.begin(), shapes.end());
   EXPECT_TRUE(std::adjacent_find(shapes.begin(), shapes.end()) == shapes.end());
 }
 
-TEST(Canvas, ImagesKeepTheirValues)
+TEST(Canvas, ImagesKeepTheirValuesAndPlaces)
 {
-  std::vector<float> grey(12);
-  for (size_t i = 0; i < grey.size(); ++i)
-  {
-    grey[i] = 10.0F * static_cast<float>(i);
-  }
-  Canvas same(4, 3, red);
-  same.Image(0, 0, 4, 3, grey.data(), 4, 3, 0.0F, 255.0F);
-  for (int i = 0; i < 12; ++i)
-  {
-    EXPECT_EQ(same.At(i % 4, i / 4).red, 10 * i);
-  }
   const std::vector<float> flat(12, 100.0F);
   for (const int side : { 2, 7, 40 })
   {
-    Canvas canvas(side, side, red);
-    canvas.Image(0, 0, side, side, flat.data(), 4, 3, 0.0F, 200.0F);
-    EXPECT_TRUE(Is(canvas.At(0, 0), { 128, 128, 128 }) && Is(canvas.At(side - 1, side - 1), { 128, 128, 128 }));
+    Canvas canvas(side + 2, side + 2, red);
+    canvas.Image({ 1, 1, side, side }, { flat.data(), 4, 3, 0.0F, 200.0F });
+    const Picture picture(canvas);
+    for (const int at : { 1, side / 2, side })
+    {
+      EXPECT_NEAR(picture.At(at, at).red, 127, 1);
+      EXPECT_NEAR(picture.At(at, at).blue, 127, 1);
+    }
+    EXPECT_TRUE(Is(picture.At(0, 1), red) && Is(picture.At(1, 0), red) && Is(picture.At(side + 1, side), red));
   }
-  const float bad[1] = { NAN };
-  Canvas      one(2, 2, red);
-  one.Image(0, 0, 2, 2, bad, 1, 1, 0.0F, 1.0F);
-  EXPECT_TRUE(Is(one.At(0, 0), black));
+  std::vector<float> quarter(100, 0.0F); // bright where the top left quarter is
+  for (size_t i = 0; i < 100; ++i)
+  {
+    quarter[i] = i == 22 ? NAN : (i / 10 < 5 && i % 10 < 5 ? 1.0F : 0.0F);
+  }
+  Canvas canvas(100, 100, red);
+  canvas.Image({ 0, 0, 100, 100 }, { quarter.data(), 10, 10, 0.0F, 1.0F });
+  const Picture picture(canvas);
+  EXPECT_GT(picture.Count(white, 0, 0, 45, 45), 45 * 45 - 18 * 18); // one bad pixel is one bad spot
+  EXPECT_LT(picture.At(25, 25).red, 40);
+  EXPECT_EQ(picture.Count(white, 55, 0, 100, 100), 0);
+  EXPECT_EQ(picture.Count(white, 0, 55, 100, 100), 0);
+  EXPECT_EQ(picture.Count(black, 55, 55, 100, 100), 45 * 45);
 }
 
 TEST(Png, OthersReadIt)
@@ -143,7 +226,8 @@ TEST(Png, OthersReadIt)
   const TempFolder folder;
   Canvas           canvas(37, 23, { 1, 2, 3 });
   canvas.Line(0.0, 0.0, 37.0, 23.0, { 250, 100, 50 }, 3.0);
-  canvas.WritePng(folder / "a.png");
+  OutputFile file(folder / "a.png");
+  WritePng(file, 37, 23, 3, canvas.Pixels(), 0.5);
   EXPECT_EQ(folder.Entries(), std::vector<std::string>{ "a.png" });
 
   const auto io = itk::PNGImageIO::New();
@@ -153,37 +237,22 @@ TEST(Png, OthersReadIt)
   ASSERT_EQ(io->GetDimensions(0), 37u);
   ASSERT_EQ(io->GetDimensions(1), 23u);
   ASSERT_EQ(io->GetNumberOfComponents(), 3u);
+  EXPECT_DOUBLE_EQ(io->GetSpacing(0), 0.5);
   std::vector<unsigned char> pixels(3 * 37 * 23);
   io->Read(pixels.data());
-  for (int y = 0; y < 23; ++y)
-  {
-    for (int x = 0; x < 37; ++x)
-    {
-      const unsigned char * const p = &pixels[static_cast<size_t>(3 * (37 * y + x))];
-      ASSERT_TRUE(Is(canvas.At(x, y), { p[0], p[1], p[2] })) << x << " " << y;
-    }
-  }
+  EXPECT_EQ(pixels, canvas.Pixels());
+  EXPECT_TRUE(std::any_of(pixels.begin(), pixels.end(), [](uint8_t v) { return v == 250; }));
 }
 
-TEST(Png, RecordsThePixelSize)
-{
-  const std::string bytes = EncodePng(2, 1, 1, { 0, 255 }, 0.5);
-  const size_t      at = bytes.find("pHYs");
-  ASSERT_NE(at, std::string::npos);
-  EXPECT_EQ(bytes.substr(at + 4, 9), std::string("\0\0\x07\xD0\0\0\x07\xD0\x01", 9)); // 2000 per metre, twice
-  EXPECT_EQ(EncodePng(2, 1, 1, { 0, 255 }).find("pHYs"), std::string::npos);
-  EXPECT_THROW(EncodePng(2, 2, 1, { 0, 255 }), std::invalid_argument);
-  EXPECT_THROW(EncodePng(1, 1, 2, { 0, 255 }), std::invalid_argument);
-  EXPECT_THROW(EncodePng(0, 1, 1, {}), std::invalid_argument);
-}
-
-TEST(Png, UnwritablePlaceLeavesNothing)
+TEST(Png, RefusesWhatIsNoPicture)
 {
   const TempFolder folder;
-  const Canvas     canvas(4, 4, white);
-  const Thrown     thrown = FailureOf([&] { canvas.WritePng(folder / "no/a.png"); });
-  EXPECT_EQ(thrown.code, 6);
-  EXPECT_NE(thrown.message.find("no"), std::string::npos);
+  {
+    OutputFile file(folder / "a.png");
+    EXPECT_THROW(WritePng(file, 2, 2, 1, { 0, 255 }), std::invalid_argument);
+    EXPECT_THROW(WritePng(file, 1, 1, 2, { 0, 255 }), std::invalid_argument);
+    EXPECT_THROW(WritePng(file, 0, 1, 1, {}), std::invalid_argument);
+  }
   EXPECT_TRUE(folder.Entries().empty());
 }
 
@@ -201,7 +270,7 @@ TEST(Plot, CurvesGoWhereTheirValuesAre)
   Plot   plot;
   plot.title = "loss";
   plot.curves.push_back({ "rising", { 0, 100 }, { 0, 1 }, red });
-  DrawPlot(canvas, 0, 0, 800, 500, plot);
+  DrawPlot(canvas, { 0, 0, 800, 500 }, plot);
   EXPECT_GT(CountRed(canvas, 100, 250, 300, 350), 50); // low at the left
   EXPECT_GT(CountRed(canvas, 500, 70, 700, 170), 50);  // high at the right
   EXPECT_EQ(CountRed(canvas, 100, 70, 300, 150), 0);
@@ -212,43 +281,46 @@ TEST(Plot, GapsAndEmptyCurvesAreNoTrouble)
   Canvas canvas(600, 400, white);
   Plot   plot;
   plot.logarithmicLeft = true;
-  DrawPlot(canvas, 0, 0, 600, 400, plot);
+  DrawPlot(canvas, { 0, 0, 600, 400 }, plot);
   plot.curves.push_back({ "gap", { 0, 1, 2, 3 }, { 1, NAN, -1, 10 }, red });
   plot.curves.push_back({ "none", {}, {}, black, true });
   plot.curves.push_back({ "one", { 2 }, { 0.5 }, red, true });
   plot.curves.push_back({ "flat", { 0, 3 }, { 0.5, 0.5 }, red, true });
-  DrawPlot(canvas, 0, 0, 600, 400, plot);
+  DrawPlot(canvas, { 0, 0, 600, 400 }, plot);
   EXPECT_GT(CountRed(canvas, 100, 70, 500, 250), 100);
 }
 
 TEST(Outline, RunsAlongTheEdgeOfTheMask)
 {
   std::vector<uint8_t> mask(100, 0);
-  for (int row = 3; row < 7; ++row)
+  for (int row = 2; row < 5; ++row)
   {
     for (int column = 2; column < 8; ++column)
     {
       mask[static_cast<size_t>(10 * row + column)] = 1;
     }
   }
-  Canvas canvas(200, 200, black); // 20 pixels each: the mask covers x 40..160, y 60..140
-  DrawOutline(canvas, mask.data(), 10, 10, 0, 0, 200, 200, red, 2.0);
-  EXPECT_GT(CountRed(canvas, 95, 56, 105, 64), 10);
-  EXPECT_GT(CountRed(canvas, 36, 95, 44, 105), 10);
-  EXPECT_EQ(CountRed(canvas, 60, 80, 140, 120), 0);
-  EXPECT_EQ(CountRed(canvas, 0, 0, 200, 40), 0);
+  Canvas canvas(200, 200, black); // 20 pixels each: the mask covers x 40..160, y 40..100
+  DrawOutline(canvas, { mask.data(), 10, 10 }, { 0, 0, 200, 200 }, red, 2.0);
+  EXPECT_GT(CountRed(canvas, 95, 36, 105, 44), 10);
+  EXPECT_GT(CountRed(canvas, 95, 96, 105, 104), 10);
+  EXPECT_GT(CountRed(canvas, 36, 65, 44, 75), 10);
+  EXPECT_EQ(CountRed(canvas, 60, 60, 140, 80), 0);
+  EXPECT_EQ(CountRed(canvas, 0, 0, 200, 30), 0);
+  EXPECT_EQ(CountRed(canvas, 0, 110, 200, 200), 0);
 }
 
 TEST(Outline, ClosesAtTheBorderAndShowsSinglePixels)
 {
   const std::vector<uint8_t> whole(4, 1);
   Canvas                     canvas(100, 100, black);
-  DrawOutline(canvas, whole.data(), 2, 2, 20, 20, 60, 60, red, 2.0);
+  DrawOutline(canvas, { whole.data(), 2, 2 }, { 20, 20, 60, 60 }, red, 2.0);
   EXPECT_GT(CountRed(canvas, 45, 10, 55, 30), 5);
+  EXPECT_GT(CountRed(canvas, 45, 70, 55, 90), 5);
   std::vector<uint8_t> dot(25, 0);
   dot[12] = 1;
   Canvas other(100, 100, black);
-  DrawOutline(other, dot.data(), 5, 5, 0, 0, 100, 100, red, 2.0);
+  DrawOutline(other, { dot.data(), 5, 5 }, { 0, 0, 100, 100 }, red, 2.0);
   EXPECT_GT(CountRed(other, 35, 35, 65, 65), 10);
 }
 

@@ -1,7 +1,8 @@
 // VerdiffPreview IMAGE OUTPUT.png: a picture to judge a segmentation by eye.
-#include "description.h"
+#include "VerdiffPreviewCLP.h"
 
 #include "output_file.h"
+#include "png_file.h"
 #include "preview.h"
 #include "program.h"
 #include "text.h"
@@ -39,8 +40,9 @@ Preview(Program & program)
   input.segmentation = ReadIfGiven(parameters, "segmentation");
   input.title = std::filesystem::path(parameters.String("inputVolume")).filename().string();
   program.progress.Report(0.6, "Drawing");
-  file.Write(DrawPreview(input, static_cast<int>(parameters.Integer("width"))).Png());
-  file.Commit();
+  const Canvas canvas = DrawPreview(input, static_cast<int>(parameters.Integer("width")));
+  program.progress.Report(0.9, "Writing");
+  WritePng(file, canvas.Width(), canvas.Height(), 3, canvas.Pixels());
 }
 
 } // namespace
@@ -48,5 +50,5 @@ Preview(Program & program)
 int
 main(int argc, char * argv[])
 {
-  return verdiff::RunProgram(argc, argv, kDescription, Preview);
+  return verdiff::RunProgram(argc, argv, XMLModuleDescription, Preview);
 }
