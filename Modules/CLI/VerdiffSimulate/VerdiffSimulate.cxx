@@ -1,19 +1,18 @@
 // VerdiffSimulate OUTPUT_FOLDER: analytic spine phantoms as an nnU-Net raw data set.
-#include "description.h"
+#include "VerdiffSimulateCLP.h"
+
+#include "layout_writer.h"
+#include "phantom_files.h"
 
 #include "interrupt.h"
-#include "nifti.h"
 #include "output_file.h"
 #include "phantom.h"
 #include "phantom_subject.h"
-#include "png_encoder.h"
 #include "program.h"
 #include "text.h"
-#include "volume.h"
 
 #include <nlohmann/json.hpp>
 
-#include <cstring>
 #include <filesystem>
 
 namespace
@@ -32,6 +31,7 @@ struct Settings
   int             cases = 0;
   uint64_t        seed = 0;
   float           coarse = 1.0F;
+  std::string     layout;
 };
 
 constexpr const char * imageFolder = "imagesTr";
@@ -51,6 +51,7 @@ ReadSettings(const Parameters & parameters)
   settings.cases = static_cast<int>(parameters.Integer("cases"));
   settings.seed = static_cast<uint64_t>(parameters.Integer("seed"));
   settings.coarse = static_cast<float>(parameters.Double("coarse"));
+  settings.layout = parameters.String("layout");
   return settings;
 }
 
@@ -70,75 +71,6 @@ MakeFolders(const std::string & folder)
       throw Failure(ExitCode::Output, folder + ": cannot be made: " + error.message());
     }
   }
-}
-
-VolumeImage::Pointer
-GridOf(const Phantom & phantom)
-{
-  const auto                 grid = VolumeImage::New();
-  VolumeImage::SizeType      size;
-  VolumeImage::SpacingType   spacing;
-  VolumeImage::PointType     origin;
-  VolumeImage::DirectionType direction;
-  for (unsigned int a = 0; a < 3; ++a)
-  {
-    size[a] = static_cast<itk::SizeValueType>(phantom.size[a]);
-    spacing[a] = phantom.spacing[a];
-    origin[a] = phantom.origin[a];
-    for (unsigned int row = 0; row < 3; ++row)
-    {
-      direction[row][a] = phantom.direction[3 * row + a];
-    }
-  }
-  grid->SetRegions(size);
-  grid->SetSpacing(spacing);
-  grid->SetOrigin(origin);
-  grid->SetDirection(direction);
-  return grid;
-}
-
-void
-WriteNiftiFile(const std::string &        path,
-               std::vector<unsigned char> header,
-               std::vector<unsigned char> voxels,
-               int                        bytesPerVoxel)
-{
-  OutputFile file(path);
-  WriteNifti(file.TemporaryPath(), header, std::move(voxels), bytesPerVoxel, true);
-  file.Commit();
-}
-
-// MR units and HU are whole numbers that fit 16 bits.
-void
-WriteScan(const std::string & path, const Phantom & phantom)
-{
-  constexpr std::int16_t     codeInt16 = 4;
-  constexpr std::int16_t     bits = 16;
-  std::vector<unsigned char> header = NiftiHeaderFor(*GridOf(phantom), 3, false, 2);
-  std::memcpy(header.data() + 70, &codeInt16, 2); // datatype
-  std::memcpy(header.data() + 72, &bits, 2);      // bitpix
-  std::vector<unsigned char> voxels(2 * phantom.pixels.size());
-  for (size_t i = 0; i < phantom.pixels.size(); ++i)
-  {
-    const auto value = static_cast<std::int16_t>(phantom.pixels[i]);
-    std::memcpy(voxels.data() + 2 * i, &value, 2);
-  }
-  WriteNiftiFile(path, std::move(header), std::move(voxels), 2);
-}
-
-void
-WriteLabelVolume(const std::string & path, const Phantom & phantom, const std::vector<uint8_t> & labels)
-{
-  WriteNiftiFile(path, NiftiHeaderFor(*GridOf(phantom), 3, true, 1), labels, 1);
-}
-
-void
-WritePicture(const std::string & path, const Phantom & phantom, const std::vector<uint8_t> & pixels)
-{
-  OutputFile file(path);
-  file.Write(
-    EncodePng(static_cast<int>(phantom.size[0]), static_cast<int>(phantom.size[1]), 1, pixels, phantom.spacing[0]));
-  file.Commit();
 }
 
 std::vector<uint8_t>
@@ -164,9 +96,12 @@ WriteCase(const Settings & settings, const std::string & name, const Phantom & p
   const auto     numbers = (folder / vertebraFolder / (name + ending)).string();
   if (plane)
   {
-    WritePicture(image, phantom, { phantom.pixels.begin(), phantom.pixels.end() });
-    WritePicture(labels, phantom, values);
-    WritePicture(numbers, phantom, phantom.numbers);
+    const auto write = [&](const std::string & path, const std::vector<uint8_t> & pixels) {
+      WritePicture(path, int(phantom.size[0]), int(phantom.size[1]), pixels, phantom.spacing[0]);
+    };
+    write(image, { phantom.pixels.begin(), phantom.pixels.end() });
+    write(labels, values);
+    write(numbers, phantom.numbers);
     return;
   }
   WriteScan(image, phantom);
@@ -220,10 +155,60 @@ MakeSubjectImages(const Settings & settings, int number, const PhantomProgress &
 }
 
 void
+CheckEmpty(const std::string & folder)
+{
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_empty(folder, error))
+  {
+    throw Failure(ExitCode::Output, folder + ": is not empty; remove it or name another folder");
+  }
+}
+
+// Another layout than nnU-Net's: its own modality and label values, and cases that fit it.
+void
+SimulateLayout(const Settings & settings, Progress & progress)
+{
+  constexpr int tries = 40; // for each case
+  CheckEmpty(settings.folder);
+  LayoutWriter writer(settings.layout, settings.folder);
+  int          written = 0;
+  for (uint32_t number = 1; written < settings.cases && int(number) <= tries * settings.cases; ++number)
+  {
+    const PhantomRequest  request{ writer.Modality(), settings.seed, number, settings.coarse };
+    const PhantomProgress report = [&](double) {
+      progress.Report(double(written) / settings.cases, Format("Case %d of %d", written + 1, settings.cases));
+      return !Interrupted();
+    };
+    const Phantom phantom = writer.Modality() == PhantomModality::Xray ? MakePhantomRadiographs(request, report)[0]
+                                                                       : MakePhantomVolume(request, report);
+    if (Interrupted())
+    {
+      throw Failure(ExitCode::Interrupted, Format("stopped by a signal after %d cases", written));
+    }
+    written += writer.Add(phantom, written + 1) ? 1 : 0;
+  }
+  if (written < settings.cases)
+  {
+    throw Failure(
+      ExitCode::Processing,
+      Format(
+        "only %d of %d phantoms fit layout %s; try another seed", written, settings.cases, settings.layout.c_str()));
+  }
+  writer.Finish();
+  progress.Print(Format("%d cases in %s, layout %s", written, settings.folder.c_str(), settings.layout.c_str()));
+}
+
+void
 Simulate(Program & program)
 {
   const Settings settings = ReadSettings(program.parameters);
   SetPhantomThreads(static_cast<int>(program.parameters.Integer("threads")));
+  if (settings.layout != "nnunet")
+  {
+    program.progress.Start();
+    SimulateLayout(settings, program.progress);
+    return;
+  }
   MakeFolders(settings.folder);
   program.progress.Start();
   Json contents = Json::object();
@@ -259,5 +244,5 @@ Simulate(Program & program)
 int
 main(int argc, char * argv[])
 {
-  return verdiff::RunProgram(argc, argv, kDescription, Simulate);
+  return verdiff::RunProgram(argc, argv, XMLModuleDescription, Simulate);
 }

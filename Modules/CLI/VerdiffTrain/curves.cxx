@@ -1,6 +1,9 @@
 #include "curves.h"
 
+#ifdef VERDIFF_DRAWING
+
 #include "plot.h"
+#include "png_file.h"
 #include "text.h"
 
 #include <algorithm>
@@ -140,13 +143,29 @@ DrawCurves(const std::string & picturePath, const std::string & logPath, const s
   Canvas canvas(width, 2 * panelHeight, Color{ 255, 255, 255 });
   Plot   losses = PlotOf("Loss", log.losses);
   losses.logarithmicLeft = true;
-  DrawPlot(canvas, 0, 0, width, panelHeight, losses);
+  DrawPlot(canvas, { 0, 0, width, panelHeight }, losses);
   Plot scores = PlotOf("Validation Dice", log.scores);
   scores.leftLow = 0.0;
   scores.leftHigh = 1.0;
-  DrawPlot(canvas, 0, panelHeight, width, panelHeight, scores);
-  canvas.WritePng(picturePath);
+  DrawPlot(canvas, { 0, panelHeight, width, panelHeight }, scores);
+  OutputFile file(picturePath);
+  WritePng(file, canvas.Width(), canvas.Height(), 3, canvas.Pixels());
   return {};
 }
 
 } // namespace verdiff
+
+#else
+
+namespace verdiff
+{
+
+std::string
+DrawCurves(const std::string &, const std::string & logPath, const std::string &)
+{
+  return "Verdiff was built without VTK, which draws them; the numbers are in " + logPath;
+}
+
+} // namespace verdiff
+
+#endif

@@ -1,14 +1,12 @@
 #include "dataset.h"
 
-#include "failure.h"
+#include "label_source.h"
+#include "layout.h"
 #include "text.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 namespace verdiff
 {
@@ -16,268 +14,128 @@ namespace
 {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+
+constexpr const Layout * layouts[] = { &layoutNnunet, &layoutVerse,      &layoutCtspine,  &layoutSpider,
+                                       &layoutAasce,  &layoutMrspineseg, &layoutSudirman, &layoutTotalsegmentator };
+
+struct Match
+{
+  const Layout * layout;
+  std::string    reason;
+};
 
 [[noreturn]] void
-Refuse(const std::string & path, const std::string & reason)
+RefuseUnknown(const std::string & folder)
 {
-  throw Failure(ExitCode::Input, path + ": " + reason);
+  std::string looked;
+  for (const Layout * layout : layouts)
+  {
+    looked += std::string(looked.empty() ? "" : "; ") + layout->name + ": " + layout->lookedFor;
+  }
+  RefuseDataset(folder, "no data set of a known layout; looked for " + looked);
 }
 
-Json
-ReadJson(const std::string & path)
+Match
+Recognise(const std::string & folder, const std::string & stated)
 {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
+  std::vector<Match> matches;
+  for (const Layout * layout : layouts)
   {
-    Refuse(path, "no such file; a data set folder holds dataset.json, imagesTr and labelsTr");
-  }
-  try
-  {
-    return Json::parse(file);
-  }
-  catch (const Json::exception & exception)
-  {
-    Refuse(path, std::string("not JSON: ") + exception.what());
-  }
-}
-
-std::vector<std::string>
-ReadChannels(const std::string & path, const Json & json)
-{
-  if (!json.contains("channel_names") || !json["channel_names"].is_object() || json["channel_names"].empty())
-  {
-    Refuse(path, "channel_names is missing, must be an object such as {\"0\": \"CT\"}");
-  }
-  std::vector<std::string> channels(json["channel_names"].size());
-  for (const auto & [key, name] : json["channel_names"].items())
-  {
-    const auto index = ParseInteger(key);
-    if (!index || *index < 0 || *index >= static_cast<long long>(channels.size()) || !name.is_string())
+    const bool asked = stated == layout->name;
+    if (!asked && stated != "auto")
     {
-      Refuse(path, "channel_names has \"" + key + "\", must number the channels 0, 1, ...");
+      continue;
     }
-    channels[size_t(*index)] = name.get<std::string>();
-  }
-  return channels;
-}
-
-void
-ReadLabelNames(Dataset & dataset, const std::string & path, const Json & json)
-{
-  if (!json.contains("labels") || !json["labels"].is_object())
-  {
-    Refuse(path, "labels is missing, must be an object such as {\"background\": 0, \"vertebra\": 1}");
-  }
-  for (const auto & [name, value] : json["labels"].items())
-  {
-    if (value.is_array())
+    if (const auto reason = layout->recognise(folder))
     {
-      Refuse(path, "label \"" + name + "\" is a list of values (a region); one integer per label is needed");
+      matches.push_back({ layout, *reason });
     }
-    if (!value.is_number_integer() || value.get<long long>() < 0 || value.get<long long>() > 65535)
+    else if (asked)
     {
-      Refuse(path, "label \"" + name + "\" is " + value.dump() + ", must be an integer from 0 to 65535");
-    }
-    const int number = value.get<int>();
-    if (!dataset.labels.emplace(number, name).second)
-    {
-      Refuse(
-        path,
-        Format(
-          "label value %d has two names, \"%s\" and \"%s\"", number, dataset.labels[number].c_str(), name.c_str()));
-    }
-    if (LowerCase(name) == "ignore")
-    {
-      dataset.ignore = number;
+      RefuseDataset(folder, "no data set of layout " + stated + "; looked for " + layout->lookedFor);
     }
   }
-  if (dataset.labels.count(0) == 0 || dataset.labels.size() < 2)
+  if (matches.empty())
   {
-    Refuse(path, "labels must hold a background 0 and at least one other label");
+    RefuseUnknown(folder);
   }
-}
-
-// Cases are what labelsTr holds; each needs every channel in imagesTr.
-void
-FindCases(Dataset & dataset, const std::string & ending)
-{
-  const fs::path           labels = fs::path(dataset.folder) / "labelsTr";
-  const fs::path           images = fs::path(dataset.folder) / "imagesTr";
-  std::error_code          error;
-  std::vector<std::string> ids;
-  for (const auto & entry : fs::directory_iterator(labels, error))
+  if (matches.size() > 1)
   {
-    const std::string name = entry.path().filename().string();
-    if (name[0] != '.' && EndsWith(name, ending))
-    {
-      ids.push_back(name.substr(0, name.size() - ending.size()));
-    }
+    RefuseDataset(folder,
+                  Format("fits %zu layouts: %s (%s) and %s (%s); say which with --layout",
+                         matches.size(),
+                         matches[0].layout->name,
+                         matches[0].reason.c_str(),
+                         matches[1].layout->name,
+                         matches[1].reason.c_str()));
   }
-  if (error)
-  {
-    Refuse(labels.string(), "cannot be read: " + error.message());
-  }
-  if (ids.empty())
-  {
-    Refuse(labels.string(), "holds no file that ends in " + ending + " (file_ending in dataset.json)");
-  }
-  std::sort(ids.begin(), ids.end());
-  for (const std::string & id : ids)
-  {
-    DatasetCase one;
-    one.id = id;
-    one.labels = (labels / (id + ending)).string();
-    for (size_t channel = 0; channel < dataset.channels.size(); ++channel)
-    {
-      one.images.push_back((images / (id + Format("_%04zu", channel) + ending)).string());
-      if (!fs::exists(one.images.back()))
-      {
-        Refuse(one.images.back(), "no such file, needed for " + one.labels);
-      }
-    }
-    dataset.cases.push_back(std::move(one));
-  }
-}
-
-// Label values of @p dataset that one item of --foreground means; empty when there is none.
-std::set<int>
-ValuesOf(const Dataset & dataset, const Dataset & first, const std::string & item)
-{
-  std::string name = LowerCase(item);
-  if (const auto value = ParseInteger(item))
-  {
-    const auto found = first.labels.find(static_cast<int>(*value));
-    if (found == first.labels.end())
-    {
-      throw Failure(ExitCode::Usage, "--foreground: " + first.folder + " has no label " + item);
-    }
-    if (&dataset == &first)
-    {
-      return { found->first };
-    }
-    name = LowerCase(found->second);
-  }
-  std::set<int> values;
-  for (const auto & [value, label] : dataset.labels)
-  {
-    if (LowerCase(label) == name)
-    {
-      values.insert(value);
-    }
-  }
-  return values;
+  return matches[0];
 }
 
 void
-MergeForeground(ClassMap & map, const std::vector<Dataset> & datasets, const std::string & foreground)
+CheckIds(const Dataset & dataset)
 {
-  std::set<std::string> names;
-  for (size_t d = 0; d < datasets.size(); ++d)
+  for (size_t i = 1; i < dataset.cases.size(); ++i)
   {
-    auto & classes = map.ofDataset[d];
-    for (const auto & entry : datasets[d].labels)
+    if (dataset.cases[i].id == dataset.cases[i - 1].id)
     {
-      classes[size_t(entry.first)] = 0;
-    }
-    bool any = false;
-    for (const std::string & item : Split(foreground, ','))
-    {
-      const auto values = ValuesOf(datasets[d], datasets[0], Trim(item));
-      if (values.empty() && d == 0)
-      {
-        throw Failure(ExitCode::Usage, "--foreground: " + datasets[d].folder + " has no label \"" + Trim(item) + "\"");
-      }
-      for (const int value : values)
-      {
-        if (value == 0)
-        {
-          throw Failure(ExitCode::Usage, "--foreground: 0 is the background");
-        }
-        classes[size_t(value)] = 1;
-        names.insert(datasets[d].labels.at(value));
-        any = true;
-      }
-    }
-    if (!any)
-    {
-      Refuse(datasets[d].folder, "has none of the labels of --foreground " + foreground);
+      RefuseDataset(dataset.cases[i].labels,
+                    "has the case id " + dataset.cases[i].id + " of " + dataset.cases[i - 1].labels);
     }
   }
-  map.names = { "background", names.size() == 1 ? *names.begin() : "foreground" };
-  map.values = { 0, 1 };
 }
 
+// When the authors set some cases apart those alone are for testing; a folder of test cases only is used.
 void
-KeepLabels(ClassMap & map, const std::vector<Dataset> & datasets)
+SettleTestCases(Dataset & dataset)
 {
-  std::map<std::string, std::uint8_t> classOf;
-  for (const auto & [value, name] : datasets[0].labels)
+  const auto set = std::count_if(dataset.cases.begin(), dataset.cases.end(), [](const auto & c) { return c.test; });
+  const bool all = size_t(set) == dataset.cases.size();
+  for (DatasetCase & one : dataset.cases)
   {
-    if (datasets[0].ignore != value)
-    {
-      classOf[LowerCase(name)] = static_cast<std::uint8_t>(map.names.size());
-      map.names.push_back(value == 0 ? "background" : name);
-      map.values.push_back(value);
-    }
+    one.test = one.test && !all;
   }
-  if (map.names.size() > VDN_MAX_CLASSES)
+  if (set > 0 && !all)
   {
-    Refuse(datasets[0].folder,
-           Format("has %zu labels, at most %d are possible", map.names.size(), int(VDN_MAX_CLASSES)));
-  }
-  for (size_t d = 0; d < datasets.size(); ++d)
-  {
-    std::set<std::string> seen;
-    for (const auto & [value, name] : datasets[d].labels)
-    {
-      const auto found = value == 0 ? classOf.find(LowerCase(datasets[0].labels.at(0))) : classOf.find(LowerCase(name));
-      if (datasets[d].ignore == value)
-      {
-        continue;
-      }
-      if (found == classOf.end())
-      {
-        Refuse(datasets[d].folder,
-               "label \"" + name + "\" is not in " + datasets[0].folder + "; choose labels with --foreground");
-      }
-      map.ofDataset[d][size_t(value)] = found->second;
-      seen.insert(found->first);
-    }
-    if (seen.size() != classOf.size())
-    {
-      Refuse(datasets[d].folder, "lacks labels of " + datasets[0].folder + "; choose labels with --foreground");
-    }
+    dataset.notes.push_back(
+      Format("%s: %d of %zu cases are set apart for testing by the authors of the data and are not trained on",
+             dataset.folder.c_str(),
+             int(set),
+             dataset.cases.size()));
   }
 }
 
 } // namespace
 
 Dataset
-ReadDataset(const std::string & folder)
+ReadDataset(const std::string & folder, const std::string & layout)
 {
-  Dataset dataset;
-  dataset.folder = folder;
-  if (!fs::is_directory(folder))
+  if (!IsFolder(folder))
   {
-    Refuse(folder, "no such folder");
+    RefuseDataset(folder, "no such folder");
   }
+  const Match match = Recognise(folder, layout);
+  Dataset     dataset;
+  dataset.folder = folder;
+  dataset.layout = match.layout->name;
+  dataset.reason = match.reason;
   dataset.name = fs::path(folder).lexically_normal().filename().string();
   if (dataset.name.empty())
   {
     dataset.name = fs::path(folder).lexically_normal().parent_path().filename().string();
   }
-  const std::string path = (fs::path(folder) / "dataset.json").string();
-  const Json        json = ReadJson(path);
-  dataset.channels = ReadChannels(path, json);
-  ReadLabelNames(dataset, path, json);
-  static const std::set<std::string> endings = { ".png", ".nii.gz", ".nrrd", ".mha" };
-  const Json                         ending = json.value("file_ending", Json());
-  if (!ending.is_string() || endings.count(ending.get<std::string>()) == 0)
+  match.layout->read(dataset);
+  for (DatasetCase & one : dataset.cases)
   {
-    Refuse(path, "file_ending is " + ending.dump() + ", must be \".png\", \".nii.gz\", \".nrrd\" or \".mha\"");
+    one.subject = one.subject.empty() ? one.id : one.subject;
   }
-  FindCases(dataset, ending.get<std::string>());
+  std::sort(dataset.cases.begin(), dataset.cases.end(), [](const auto & a, const auto & b) { return a.id < b.id; });
+  CheckIds(dataset);
+  SettleTestCases(dataset);
+  if (dataset.cases.empty() && dataset.findings.empty())
+  {
+    RefuseDataset(folder, "a data set of layout " + dataset.layout + " without any case");
+  }
   return dataset;
 }
 
@@ -287,6 +145,10 @@ DatasetModality(const Dataset & dataset, const std::string & stated)
   if (stated == "mr" || stated == "ct" || stated == "xray")
   {
     return stated == "ct" ? VDN_MODALITY_CT : (stated == "xray" ? VDN_MODALITY_XRAY : VDN_MODALITY_MR);
+  }
+  if (dataset.modality)
+  {
+    return *dataset.modality;
   }
   std::string names;
   for (const std::string & channel : dataset.channels)
@@ -300,7 +162,7 @@ DatasetModality(const Dataset & dataset, const std::string & stated)
   {
     return VDN_MODALITY_XRAY;
   }
-  if (has(" ct ") || has(" ct") || has("ct "))
+  if (has(" ct") || has("ct "))
   {
     return VDN_MODALITY_CT;
   }
@@ -308,8 +170,8 @@ DatasetModality(const Dataset & dataset, const std::string & stated)
   {
     return VDN_MODALITY_MR;
   }
-  Refuse(dataset.folder + "/dataset.json",
-         "channel_names (" + Trim(names) + ") do not tell the modality; give --modality mr, ct or xray");
+  RefuseDataset(dataset.folder + "/dataset.json",
+                "channel_names (" + Trim(names) + ") do not tell the modality; give --modality mr, ct or xray");
 }
 
 SubjectSlice
@@ -327,39 +189,86 @@ SplitCaseId(const std::string & id)
   return { id, std::nullopt };
 }
 
-ClassMap
-MakeClassMap(const std::vector<Dataset> & datasets, const std::string & foreground)
+// ---- what layouts share ----
+
+std::vector<std::string>
+NamesIn(const std::string & folder)
 {
-  ClassMap map;
-  map.ofDataset.resize(datasets.size());
-  for (size_t d = 0; d < datasets.size(); ++d)
+  std::vector<std::string> names;
+  std::error_code          error;
+  for (const auto & entry : fs::directory_iterator(folder, error))
   {
-    map.ofDataset[d].fill(ClassMap::unknown);
-    if (datasets[d].channels.size() != datasets[0].channels.size())
+    const std::string name = entry.path().filename().string();
+    if (name[0] != '.')
     {
-      Refuse(datasets[d].folder,
-             Format("has %zu channels, %s has %zu",
-                    datasets[d].channels.size(),
-                    datasets[0].folder.c_str(),
-                    datasets[0].channels.size()));
+      names.push_back(name);
     }
   }
-  if (foreground.empty())
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool
+IsFolder(const std::string & path)
+{
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+bool
+IsFile(const std::string & path)
+{
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+std::optional<std::string>
+Without(const std::string & text, const std::string & ending)
+{
+  if (text.size() <= ending.size() || !EndsWith(text, ending))
   {
-    KeepLabels(map, datasets);
+    return std::nullopt;
   }
-  else
+  return text.substr(0, text.size() - ending.size());
+}
+
+void
+UseSource(Dataset & dataset, const std::string & source)
+{
+  dataset.labels[0] = "background";
+  for (const SourceLabel & label : SourceLabels(source))
   {
-    MergeForeground(map, datasets, foreground);
+    dataset.labels[label.value] = label.name;
+    dataset.canonical[label.value] = label.canonical;
   }
-  for (size_t d = 0; d < datasets.size(); ++d)
+  dataset.labelsFrom = "the labels of layout " + dataset.layout;
+}
+
+void
+AddMissing(Dataset & dataset, const std::string & caseId, const std::string & file, const std::string & neededFor)
+{
+  dataset.findings.push_back({ Severity::Fault,
+                               "missing",
+                               caseId,
+                               file,
+                               "no such file, needed for " + neededFor,
+                               "put the file there, or take " + neededFor + " away" });
+}
+
+std::vector<std::string>
+LinesOf(const std::string & path)
+{
+  std::vector<std::string> lines;
+  std::ifstream            file(path, std::ios::binary);
+  for (std::string line; std::getline(file, line);)
   {
-    if (datasets[d].ignore)
+    if (!line.empty() && line.back() == '\r')
     {
-      map.ofDataset[d][size_t(*datasets[d].ignore)] = ClassMap::ignored;
+      line.pop_back();
     }
+    lines.push_back(line);
   }
-  return map;
+  return lines;
 }
 
 } // namespace verdiff

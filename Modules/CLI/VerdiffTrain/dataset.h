@@ -1,9 +1,11 @@
-// A data set in nnU-Net's raw layout: dataset.json, imagesTr/CASE_0000.ext, labelsTr/CASE.ext.
+// A data set in any of the layouts that layout.h knows: its cases, what their label values mean, and what is wrong
+// with the folder itself. Files are not opened here; doctor.h does that.
 #pragma once
+
+#include "finding.h"
 
 #include <vdn.h>
 
-#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,28 +14,48 @@
 namespace verdiff
 {
 
+/// A file in which every voxel that is not 0 belongs to one structure.
+struct LabelPart
+{
+  std::string path;
+  int         value = 0;
+};
+
 struct DatasetCase
 {
   std::string              id;
-  std::vector<std::string> images; // one file per channel
-  std::string              labels;
+  std::string              subject;      // a split never separates cases of one
+  std::optional<long long> slice;        // number of a case that is one slice of its subject
+  bool                     test = false; // set apart by the authors of the data: checked, not trained on
+  std::vector<std::string> images;       // one file per channel
+  std::string              labels;       // the file with label values; of parts and corners only named in messages
+  std::vector<LabelPart>   parts;        // instead: one file per structure
+  std::vector<double>      corners; // instead: x, y of four corners per label 1, 2, ... in parts of width and height
 };
 
 struct Dataset
 {
-  std::string                folder;
-  std::string                name; // of the folder
-  std::vector<std::string>   channels;
-  std::map<int, std::string> labels; // value to name, background 0 included
-  std::optional<int>         ignore; // value of the label named "ignore"
-  std::vector<DatasetCase>   cases;  // by id
+  std::string                 folder;
+  std::string                 name;       // of the folder
+  std::string                 layout;     // "nnunet", "verse", ...
+  std::string                 reason;     // what it was recognised by
+  std::string                 labelsFrom; // where the meaning of label values is written, for messages
+  std::vector<std::string>    channels;
+  std::optional<vdn_modality> modality;  // when the layout tells
+  std::map<int, std::string>  labels;    // value to name, background 0 included
+  std::map<int, int>          canonical; // value to number of label_source.h; those that have one
+  std::optional<int>          ignore;    // value of the label named "ignore"
+  std::vector<DatasetCase>    cases;     // by id
+  Findings                    findings;  // about the folder: missing partners, repaired rows, ...
+  std::vector<std::string>    notes;     // what the user should know, one line each
 };
 
-/// @throw Failure (Input) naming the file and the field.
+/// @param layout  "auto", or the name of one when the folder fits several.
+/// @throw Failure (Input) naming the file and the field, or what was looked for.
 Dataset
-ReadDataset(const std::string & folder);
+ReadDataset(const std::string & folder, const std::string & layout = "auto");
 
-/// From "stated" ("auto", "mr", "ct", "xray"), otherwise from the channel names.
+/// From "stated" ("auto", "mr", "ct", "xray"), otherwise from the layout or the channel names.
 /// @throw Failure (Input) when they do not tell.
 vdn_modality
 DatasetModality(const Dataset & dataset, const std::string & stated);
@@ -46,23 +68,5 @@ struct SubjectSlice
 };
 SubjectSlice
 SplitCaseId(const std::string & id);
-
-/// Class index of every label value of one data set.
-struct ClassMap
-{
-  static constexpr std::uint8_t ignored = 255;
-  static constexpr std::uint8_t unknown = 254;
-
-  std::vector<std::string>                     names;     // by class, "background" first
-  std::vector<int>                             values;    // label value written for each class
-  std::vector<std::array<std::uint8_t, 65536>> ofDataset; // label value to class
-};
-
-/// @param foreground  comma-separated label values (of the first data set) or names to merge into one
-///                    class; empty keeps each label of the first data set as a class. Further data sets
-///                    are matched by label name.
-/// @throw Failure (Usage) for an unknown label, (Input) for data sets that do not fit together.
-ClassMap
-MakeClassMap(const std::vector<Dataset> & datasets, const std::string & foreground);
 
 } // namespace verdiff

@@ -1,9 +1,10 @@
 #include "store_builder.h"
 
+#include "dataset_load.h"
+
 #include "interrupt.h"
 #include "sagittal.h"
 #include "text.h"
-#include "volume_reader.h"
 
 #include <algorithm>
 #include <cstring>
@@ -13,66 +14,17 @@ namespace verdiff
 namespace
 {
 
-constexpr double geometryTolerance = 1e-3;
-
-[[noreturn]] void
-Refuse(const std::string & path, const std::string & reason)
-{
-  throw Failure(ExitCode::Input, path + ": " + reason);
-}
-
-// One case in memory.
-struct LoadedCase
-{
-  std::vector<Volume> channels;
-  LabelVolume         labels;
-};
-
-void
-CheckSameGrid(const itk::ImageBase<3> & image,
-              const itk::ImageBase<3> & other,
-              const std::string &       path,
-              const std::string &       imagePath)
-{
-  if (const auto difference = GeometryDifference(image, other, geometryTolerance))
-  {
-    Refuse(path, "not on the grid of " + imagePath + ": " + *difference + " (this file second)");
-  }
-}
-
+// The doctor has seen every case; what is wrong now has changed since.
 LoadedCase
-Load(const DatasetCase & one)
+Load(const Dataset & dataset, const DatasetCase & one)
 {
-  LoadedCase loaded;
-  for (const std::string & path : one.images)
+  Findings findings;
+  auto     loaded = LoadCase(dataset, one, findings);
+  if (!loaded)
   {
-    loaded.channels.push_back(ReadVolume(path));
-    CheckSameGrid(*loaded.channels[0].image, *loaded.channels.back().image, path, one.images[0]);
+    throw Failure(ExitCode::Input, findings.back().file + ": " + findings.back().text);
   }
-  loaded.labels = ReadLabels(one.labels);
-  CheckSameGrid(*loaded.channels[0].image, *loaded.labels.image, one.labels, one.images[0]);
-  return loaded;
-}
-
-void
-CheckValues(const LabelVolume & labels, const Dataset & dataset, const std::array<std::uint8_t, 65536> & classes)
-{
-  const std::uint16_t * values = labels.image->GetBufferPointer();
-  const size_t          count = labels.image->GetLargestPossibleRegion().GetNumberOfPixels();
-  for (size_t i = 0; i < count; ++i)
-  {
-    if (classes[values[i]] == ClassMap::unknown)
-    {
-      const auto index = labels.image->ComputeIndex(static_cast<long>(i));
-      Refuse(labels.path,
-             Format("label %d at index %ld %ld %ld is not in %s/dataset.json",
-                    int(values[i]),
-                    long(index[0]),
-                    long(index[1]),
-                    long(index[2]),
-                    dataset.folder.c_str()));
-    }
-  }
+  return std::move(*loaded);
 }
 
 struct DiscardStore
@@ -101,7 +53,7 @@ public:
   {
     auto header = std::make_unique<vdn_store_header>();
     std::memset(header.get(), 0, sizeof(*header));
-    header->image_channels = static_cast<int32_t>(first.channels.size());
+    header->image_channels = static_cast<int32_t>(first.channels.size()) * m_Settings.neighbours;
     header->classes = static_cast<int32_t>(m_Classes.names.size());
     for (size_t k = 0; k < m_Classes.names.size(); ++k)
     {
@@ -111,6 +63,8 @@ public:
     header->pixel_spacing_mm = static_cast<float>(m_Settings.spacing);
     header->assumed_spacing_mm = static_cast<float>(m_Settings.pixelSpacing);
     header->modality = DatasetModality(first, m_Settings.modality);
+    header->plane = m_Settings.plane;
+    header->neighbours = m_Settings.neighbours;
     vdn_store_writer * writer = nullptr;
     Check(m_Ctx, vdn_store_create(m_Ctx, &writer, m_Path.c_str(), header.get()), ExitCode::Output);
     m_Writer.reset(writer);
@@ -120,14 +74,17 @@ public:
   void
   Add(const Dataset & dataset, size_t datasetIndex, const DatasetCase & one, const std::string & prefix)
   {
-    const LoadedCase loaded = Load(one);
-    const auto &     classes = m_Classes.ofDataset[datasetIndex];
-    CheckValues(loaded.labels, dataset, classes);
+    const LoadedCase    loaded = Load(dataset, one);
+    const auto &        classes = m_Classes.ofDataset[datasetIndex];
     const Volume &      first = loaded.channels[0];
-    const SagittalFrame frame(*first.image, IsPlanar(first));
-    const SubjectSlice  subject = SplitCaseId(one.id);
+    const SagittalFrame frame(*first.image, IsPlanar(first, m_Settings.plane), m_Settings.plane);
+    if (m_Settings.neighbours > 1 && frame.Count() == 1)
+    {
+      throw Failure(ExitCode::Usage,
+                    one.images[0] + Format(": one slice, --neighbours %d needs volumes", m_Settings.neighbours));
+    }
     m_CaseId = prefix + one.id;
-    m_Subject = prefix + subject.subject;
+    m_Subject = prefix + one.subject;
     m_Slice.modality = DatasetModality(dataset, m_Settings.modality);
     SetGrid(first, frame);
     ++m_Summary.cases;
@@ -151,7 +108,7 @@ public:
       }
       ResampleLabels();
       CutPixels(loaded, frame, s);
-      m_Slice.index = frame.Count() == 1 ? subject.slice.value_or(0) : s;
+      m_Slice.index = frame.Count() == 1 ? one.slice.value_or(0) : s;
       Write();
     }
   }
@@ -236,16 +193,19 @@ private:
     }
   }
 
-  // (h, w, channels) as the store wants it.
+  // (h, w, channels) as the store wants it: the channels of the first neighbour, then those of the next.
   void
   CutPixels(const LoadedCase & loaded, const SagittalFrame & frame, std::int64_t s)
   {
-    const size_t channels = loaded.channels.size();
-    m_Pixels.resize(m_Labels.size() * channels);
+    const size_t count = loaded.channels.size();
+    const size_t all = count * size_t(m_Settings.neighbours);
+    m_Pixels.resize(m_Labels.size() * all);
     m_Channel.resize(m_Labels.size());
-    for (size_t c = 0; c < channels; ++c)
+    for (size_t c = 0; c < all; ++c)
     {
-      frame.Cut(m_NativePixels.data(), loaded.channels[c].image->GetBufferPointer(), s);
+      const std::int64_t offset = std::int64_t(c / count) - (m_Settings.neighbours - 1) / 2;
+      const std::int64_t slice = std::clamp<std::int64_t>(s + offset, 0, frame.Count() - 1);
+      frame.Cut(m_NativePixels.data(), loaded.channels[c % count].image->GetBufferPointer(), slice);
       if (Same())
       {
         m_Channel = m_NativePixels;
@@ -256,7 +216,7 @@ private:
       }
       for (size_t p = 0; p < m_Labels.size(); ++p)
       {
-        m_Pixels[p * channels + c] = m_Channel[p];
+        m_Pixels[p * all + c] = m_Channel[p];
       }
     }
   }
@@ -304,21 +264,32 @@ BuildStore(vdn_ctx *                    ctx,
 {
   Builder builder(ctx, path, classes, settings);
   builder.Open(datasets[0]);
-  size_t total = 0;
-  size_t done = 0;
-  for (const Dataset & dataset : datasets)
+  struct Job
   {
-    total += dataset.cases.size();
-  }
+    size_t              dataset;
+    const DatasetCase * one;
+  };
+  std::vector<Job> jobs;
   for (size_t d = 0; d < datasets.size(); ++d)
   {
     for (const DatasetCase & one : datasets[d].cases)
     {
-      ThrowIfInterrupted();
-      progress.Report(double(done) / double(total), Format("Reading case %zu of %zu", done + 1, total));
-      builder.Add(datasets[d], d, one, datasets.size() > 1 ? datasets[d].name + "/" : "");
-      ++done;
+      if (!one.test && (settings.without.empty() || settings.without[d].count(one.id) == 0))
+      {
+        jobs.push_back({ d, &one });
+      }
     }
+  }
+  for (size_t i = 0; i < jobs.size(); ++i)
+  {
+    ThrowIfInterrupted();
+    const Dataset & dataset = datasets[jobs[i].dataset];
+    progress.Report(double(i) / double(jobs.size()), Format("Reading case %zu of %zu", i + 1, jobs.size()));
+    builder.Add(dataset, jobs[i].dataset, *jobs[i].one, datasets.size() > 1 ? dataset.name + "/" : "");
+  }
+  if (jobs.empty())
+  {
+    throw Failure(ExitCode::Input, datasets[0].folder + ": no case is left to train on");
   }
   return builder.Finish();
 }

@@ -3,7 +3,9 @@
 
 #include "core.h"
 #include "dataset.h"
+#include "dataset_classes.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,10 @@ struct StoreSettings
   std::string modality = "auto";
   int         emptySlices = 1;   // of the slices of a volume without foreground every n-th is kept
   int         slicesPerCase = 0; // most slices of one volume, evenly spread; 0: all
+  vdn_plane   plane = VDN_PLANE_SAGITTAL;
+  int         neighbours = 1; // slices whose pixels are the channels of one: 1, 3 or 5
+  /// Cases of each data set that are left out; empty: none.
+  std::vector<std::set<std::string>> without;
 };
 
 struct StoreSummary
@@ -26,7 +32,7 @@ struct StoreSummary
   std::int64_t leftOut = 0; // slices without foreground or thinned out
 };
 
-/// Read every case, check image against labels, cut sagittally, resample, and write @p path.
+/// Read every case but those set apart for testing, check image against labels, cut, resample, and write @p path.
 /// @throw Failure (Input) naming the file, (Output), (Memory), (Interrupted). Nothing is left then.
 StoreSummary
 BuildStore(vdn_ctx *                    ctx,

@@ -24,6 +24,69 @@ Cell(const Json & arm, const std::string & name, const char * measure)
          (deviation.is_number() ? Format("%.4f", deviation.get<double>()) : std::string("-"));
 }
 
+// A member of nested objects; null when one is missing.
+static Json
+At(const Json & json, std::initializer_list<std::string> names)
+{
+  Json value = json;
+  for (const std::string & name : names)
+  {
+    value = value.is_object() ? value.value(name, Json()) : Json();
+  }
+  return value;
+}
+
+static std::string
+Number(const Json & value)
+{
+  return value.is_number() ? Format("%.4f", value.get<double>()) : "-";
+}
+
+// Dice of one pass and of the ensemble minus that of the prior, with 95 % intervals over subjects.
+static void
+PrintDifferences(Progress & progress, const Json & json)
+{
+  for (const char * arm : { "one_pass", "ensemble" })
+  {
+    const Json classes = At(json, { "differences", std::string(arm) + "_minus_prior" });
+    for (const auto & entry : classes.items())
+    {
+      for (const char * measure : { "dice_per_slice", "dice_per_subject" })
+      {
+        const Json d = At(entry.value(), { measure });
+        progress.Print(Pad(entry.key(), 24) + Pad(measure, 18) + Pad(std::string(arm) + " - prior", 20) +
+                       Number(At(d, { "mean" })) + " [" + Number(At(d, { "low" })) + ", " + Number(At(d, { "high" })) +
+                       "]");
+      }
+    }
+  }
+}
+
+// Whether the probabilities are honest, and whether the uncertainty finds the bad slices.
+static void
+PrintCalibration(Progress & progress, const Json & json)
+{
+  progress.Print(Pad("calibration", 24) + Pad("ECE", 9) + Pad("ECE band", 10) + Pad("Brier", 9) +
+                 Pad("Brier band", 12) + Pad("uncertainty", 20) + Pad("Pearson", 9) + Pad("Spearman", 10) +
+                 Pad("AURC", 9) + "best AURC");
+  for (const char * arm : { "prior", "one_pass", "ensemble" })
+  {
+    const Json c = At(json, { "calibration", arm });
+    for (const char * score : { "entropy", "mutual_information" })
+    {
+      const Json s = At(c, { score });
+      if (!s.is_object())
+      {
+        continue;
+      }
+      progress.Print(Pad(arm, 24) + Pad(Number(At(c, { "ece" })), 9) + Pad(Number(At(c, { "ece_band" })), 10) +
+                     Pad(Number(At(c, { "brier" })), 9) + Pad(Number(At(c, { "brier_band" })), 12) + Pad(score, 20) +
+                     Pad(Number(At(s, { "pearson" })), 9) + Pad(Number(At(s, { "spearman" })), 10) +
+                     Pad(Number(At(s, { "aurc" })), 9) + Number(At(s, { "best_aurc" })));
+    }
+  }
+}
+
 void
 PrintTestTable(Progress & progress, const std::string & path)
 {
@@ -49,6 +112,8 @@ PrintTestTable(Progress & progress, const std::string & path)
       progress.Print(line);
     }
   }
+  PrintDifferences(progress, json);
+  PrintCalibration(progress, json);
 }
 
 } // namespace verdiff
