@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cstdlib>
+#include <dlfcn.h>
 #include <filesystem>
+#include <vector>
 
 namespace verdiff
 {
@@ -71,18 +73,13 @@ ComputingFrom(const Parameters & parameters)
 }
 
 Context
-MakeContext(Progress & progress, const Computing & computing)
+MakeContext(vdn_ctx_options options, const Computing & computing)
 {
   const char *           library = std::getenv("VERDIFF_CUDA_LIBRARY");
   std::array<char, 1024> why{};
-  vdn_ctx_options        options;
-  vdn_ctx_options_init(&options);
   options.threads = computing.threads;
   options.max_memory_bytes = computing.maxMemory * 1024 * 1024;
   options.device = computing.device.c_str();
-  options.progress = Progress::Callback;
-  options.log = computing.log ? PrintLine : nullptr;
-  options.user = &progress;
   options.cuda_library = library && library[0] ? library : nullptr;
   options.why = why.data();
   options.why_bytes = why.size();
@@ -100,16 +97,39 @@ MakeContext(Progress & progress, const Computing & computing)
   return Context(ctx);
 }
 
+Context
+MakeContext(Progress & progress, const Computing & computing)
+{
+  vdn_ctx_options options;
+  vdn_ctx_options_init(&options);
+  options.progress = Progress::Callback;
+  options.log = computing.log ? PrintLine : nullptr;
+  options.user = &progress;
+  return MakeContext(options, computing);
+}
+
 std::string
 BundledModelPath()
 {
   namespace fs = std::filesystem;
   std::error_code error;
-  const fs::path  program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path  installed = program.parent_path().parent_path() / "share" / "verdiff" / "models" / bundledModel;
-  if (!error && fs::exists(installed, error))
+  Dl_info         info{};
+  // Inside a host the running program is the host: where this very code was loaded from counts too.
+  std::vector<fs::path> folders = { fs::read_symlink("/proc/self/exe", error).parent_path() };
+  if (dladdr(reinterpret_cast<void *>(&BundledModelPath), &info) != 0 && info.dli_fname)
   {
-    return installed.string();
+    folders.push_back(fs::absolute(info.dli_fname, error).parent_path());
+  }
+  for (const fs::path & folder : folders)
+  {
+    for (const char * up : { "..", "../.." }) // bin, and lib/verdiff
+    {
+      const fs::path installed = (folder / up / "share" / "verdiff" / "models" / bundledModel).lexically_normal();
+      if (fs::exists(installed, error))
+      {
+        return installed.string();
+      }
+    }
   }
   return (fs::path(VERDIFF_SOURCE_MODELS) / bundledModel).string();
 }

@@ -54,6 +54,11 @@ ComputingFrom(const Parameters & parameters);
 Context
 MakeContext(Progress & progress, const Computing & computing);
 
+/// As MakeContext, for a caller with callbacks of its own: progress, log and user of @p options are kept, and what
+/// is in @p computing is filled in.
+Context
+MakeContext(vdn_ctx_options options, const Computing & computing);
+
 /// @param path  empty: the bundled model.
 /// @throw Failure (Model) when there is no such file.
 void

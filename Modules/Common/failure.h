@@ -2,6 +2,7 @@
 // Resources/Docs/exit-codes.md.
 #pragma once
 
+#include <array>
 #include <stdexcept>
 #include <string>
 
@@ -20,6 +21,25 @@ enum class ExitCode
   Memory = 7,
   Interrupted = 130
 };
+
+struct ExitCodeEntry
+{
+  ExitCode     code;
+  const char * meaning;
+};
+
+/// The table of the document, for --help.
+inline constexpr std::array<ExitCodeEntry, 9> exitCodes = { {
+  { ExitCode::Ok, "done" },
+  { ExitCode::Processing, "failure while processing" },
+  { ExitCode::Usage, "wrong use" },
+  { ExitCode::Input, "input missing, unreadable or refused" },
+  { ExitCode::Model, "model missing, damaged or not for this input" },
+  { ExitCode::Device, "compute device missing or failed" },
+  { ExitCode::Output, "output cannot be written" },
+  { ExitCode::Memory, "not enough memory" },
+  { ExitCode::Interrupted, "interrupted" },
+} };
 
 /// One line for the user, naming the file, the field, the value found and the value needed.
 class Failure : public std::runtime_error

@@ -4,6 +4,7 @@
 #include "interrupt.h"
 #include "text.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -48,9 +49,9 @@ Flush(const std::string & path, int flags)
 OutputFile::OutputFile(const std::string & path)
   : m_Path(path)
 {
-  static int        count = 0;
-  const std::string folder = FolderOf(path);
-  struct stat       info;
+  static std::atomic<int> count{ 0 };
+  const std::string       folder = FolderOf(path);
+  struct stat             info;
   if (path.empty())
   {
     throw Failure(ExitCode::Output, "the output name is empty");

@@ -1,198 +1,43 @@
 #include "parameters.h"
 
-#include "failure.h"
-#include "text.h"
 #include "xml_reader.h"
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace verdiff
 {
 namespace
 {
 
+// "--"; GenerateCLP's parser knows it by name too.
 bool
-IsInteger(const std::string & type)
+EndsOptions(const std::string & argument)
 {
-  return type == "integer";
-}
-
-bool
-IsReal(const std::string & type)
-{
-  return type == "float" || type == "double";
+  return argument == "--" || argument == "--ignore_rest";
 }
 
 Parameter
-ReadParameter(const XmlElement & element, const std::string & group)
+HostParameter(const char * type, const char * longflag, const char * flag = "")
 {
   Parameter p;
-  p.type = element.name;
-  p.group = group;
-  p.name = element.ChildText("name");
-  p.longflag = element.ChildText("longflag");
-  p.flag = element.ChildText("flag");
-  p.label = element.ChildText("label");
-  p.description = element.ChildText("description");
-  p.channel = element.ChildText("channel");
-  p.hasDefault = element.Child("default") != nullptr;
-  p.defaultValue = element.ChildText("default");
-  const auto multiple = element.attributes.find("multiple");
-  p.multiple = multiple != element.attributes.end() && multiple->second == "true";
-  if (const XmlElement * index = element.Child("index"))
-  {
-    p.index = static_cast<int>(ParseInteger(index->text).value_or(-1));
-  }
-  if (const XmlElement * constraints = element.Child("constraints"))
-  {
-    p.minimum = ParseDouble(constraints->ChildText("minimum"));
-    p.maximum = ParseDouble(constraints->ChildText("maximum"));
-  }
-  for (const XmlElement & child : element.children)
-  {
-    if (child.name == "element")
-    {
-      p.elements.push_back(child.text);
-    }
-  }
-  if (p.name.empty())
-  {
-    p.name = p.longflag;
-  }
-  if (p.name.empty() || (p.longflag.empty() && p.index < 0))
-  {
-    throw std::runtime_error("a <" + p.type + "> has neither longflag nor index");
-  }
+  p.type = type;
+  p.name = longflag;
+  p.longflag = longflag;
+  p.flag = flag;
   return p;
-}
-
-std::string
-OptionName(const Parameter & p)
-{
-  return p.index >= 0 ? p.name : "--" + p.longflag;
-}
-
-[[noreturn]] void
-Refuse(const std::string & reason)
-{
-  throw Failure(ExitCode::Usage, reason + " (see --help)");
-}
-
-std::string
-RangeText(const Parameter & p)
-{
-  const bool low = p.minimum.has_value();
-  const bool high = p.maximum.has_value();
-  if (low && high)
-  {
-    return FormatNumber(*p.minimum, 12) + " to " + FormatNumber(*p.maximum, 12);
-  }
-  if (low)
-  {
-    return "at least " + FormatNumber(*p.minimum, 12);
-  }
-  return high ? "at most " + FormatNumber(*p.maximum, 12) : std::string();
-}
-
-void
-CheckNumber(const Parameter & p, const std::string & value)
-{
-  std::optional<double> number;
-  if (IsInteger(p.type))
-  {
-    const auto integer = ParseInteger(value);
-    if (!integer)
-    {
-      Refuse(OptionName(p) + ": \"" + value + "\" is not an integer");
-    }
-    number = static_cast<double>(*integer);
-  }
-  else
-  {
-    number = ParseDouble(value);
-    if (!number)
-    {
-      Refuse(OptionName(p) + ": \"" + value + "\" is not a number");
-    }
-  }
-  if ((p.minimum && !(*number >= *p.minimum)) || (p.maximum && !(*number <= *p.maximum)))
-  {
-    Refuse(OptionName(p) + ": " + value + " is out of range, must be " + RangeText(p));
-  }
-}
-
-void
-CheckElement(const Parameter & p, const std::string & value)
-{
-  if (std::find(p.elements.begin(), p.elements.end(), value) != p.elements.end())
-  {
-    return;
-  }
-  std::string choices;
-  for (const std::string & element : p.elements)
-  {
-    choices += (choices.empty() ? "" : ", ") + element;
-  }
-  Refuse(OptionName(p) + ": \"" + value + "\" is not one of " + choices);
-}
-
-std::string
-Wrap(const std::string & text, size_t indent, size_t width)
-{
-  std::string wrapped;
-  std::string line;
-  std::string words = text;
-  std::replace(words.begin(), words.end(), '\n', ' ');
-  for (const std::string & word : Split(words, ' '))
-  {
-    if (word.empty())
-    {
-      continue;
-    }
-    if (!line.empty() && indent + line.size() + 1 + word.size() > width)
-    {
-      wrapped += std::string(indent, ' ') + line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-  }
-  return wrapped + std::string(indent, ' ') + line + "\n";
-}
-
-std::string
-HelpOf(const Parameter & p)
-{
-  std::string head = "  ";
-  if (p.index >= 0)
-  {
-    head += p.name;
-  }
-  else
-  {
-    head += (p.flag.empty() ? "" : "-" + p.flag + ", ") + "--" + p.longflag;
-    head += p.type == "boolean" ? "" : " <" + (p.elements.empty() ? p.type : std::string("choice")) + ">";
-  }
-  std::string notes;
-  for (const std::string & element : p.elements)
-  {
-    notes += (notes.empty() ? " One of: " : ", ") + element;
-  }
-  notes += notes.empty() ? "" : ".";
-  if (!RangeText(p).empty())
-  {
-    notes += " Range: " + RangeText(p) + ".";
-  }
-  if (!p.defaultValue.empty() && p.type != "boolean")
-  {
-    notes += " Default: " + p.defaultValue + ".";
-  }
-  return head + "\n" + Wrap(p.description + notes, 6, 100);
 }
 
 } // namespace
 
 Parameters::Parameters(std::string_view description)
+  : m_HostParameters{ HostParameter("boolean", "help", "h"),
+                      HostParameter("boolean", "version"),
+                      HostParameter("boolean", "xml"),
+                      HostParameter("boolean", "echo"),
+                      HostParameter("file", "returnparameterfile"),
+                      HostParameter("string", "processinformationaddress") }
 {
   const XmlElement root = ReadXml(description);
   m_Title = root.ChildText("title");
@@ -214,36 +59,90 @@ Parameters::Parameters(std::string_view description)
   }
 }
 
-Parameter *
-Parameters::FindOption(const std::string & argument)
+const Parameter *
+Parameters::FindOption(const std::string & argument) const
 {
-  for (Parameter & p : m_Parameters)
+  for (const auto * list : { &m_Parameters, &m_HostParameters })
   {
-    if (p.index < 0 && (argument == "--" + p.longflag || (!p.flag.empty() && argument == "-" + p.flag)))
+    for (const Parameter & p : *list)
     {
-      return &p;
+      if (p.index < 0 && (argument == "--" + p.longflag || (!p.flag.empty() && argument == "-" + p.flag)))
+      {
+        return &p;
+      }
     }
   }
   return nullptr;
 }
 
-void
-Parameters::SetValue(Parameter & p, const std::string & value)
+Parameter *
+Parameters::FindOption(const std::string & argument)
 {
-  if (IsInteger(p.type) || IsReal(p.type))
+  return const_cast<Parameter *>(std::as_const(*this).FindOption(argument));
+}
+
+Question
+Parameters::Asked(const std::vector<std::string> & arguments) const
+{
+  for (size_t i = 0; i < arguments.size() && !EndsOptions(arguments[i]); ++i)
   {
-    CheckNumber(p, value);
+    const Parameter * p = FindOption(arguments[i]);
+    if (p && p->type != "boolean")
+    {
+      ++i;
+    }
+    else if (p && p->name == "help")
+    {
+      return Question::Help;
+    }
+    else if (p && p->name == "version")
+    {
+      return Question::Version;
+    }
+    else if (p && p->name == "xml")
+    {
+      return Question::Xml;
+    }
   }
-  else if (!p.elements.empty())
+  return Question::None;
+}
+
+// The option at @p i, with the value that follows it.
+Parameter &
+Parameters::TakeOption(const std::vector<std::string> & arguments, size_t & i)
+{
+  const std::string & argument = arguments[i];
+  Parameter *         p = FindOption(argument);
+  if (!p)
   {
-    CheckElement(p, value);
+    const size_t equals = argument.find('=');
+    RefuseUsage(equals != std::string::npos && FindOption(argument.substr(0, equals))
+                  ? "write \"" + argument.substr(0, equals) + " VALUE\", not " + argument
+                  : "unknown option " + argument);
   }
-  if (!p.multiple)
+  if (p->type == "boolean")
   {
-    p.values.clear();
+    p->given = true;
+    return *p;
   }
-  p.values.push_back(value);
-  p.given = true;
+  if (i + 1 == arguments.size())
+  {
+    RefuseUsage(argument + " needs a value");
+  }
+  SetValue(*p, arguments[++i]);
+  return *p;
+}
+
+Parameter &
+Parameters::Positional(const std::string & argument, int position)
+{
+  const auto p =
+    std::find_if(m_Parameters.begin(), m_Parameters.end(), [&](const Parameter & x) { return x.index == position; });
+  if (p == m_Parameters.end())
+  {
+    RefuseUsage("unexpected argument \"" + argument + "\"");
+  }
+  return *p;
 }
 
 void
@@ -254,42 +153,24 @@ Parameters::Parse(const std::vector<std::string> & arguments)
   for (size_t i = 0; i < arguments.size(); ++i)
   {
     const std::string & argument = arguments[i];
-    if (options && argument == "--")
+    if (options && EndsOptions(argument))
     {
       options = false;
     }
     else if (options && argument.size() > 1 && argument[0] == '-')
     {
-      Parameter * p = FindOption(argument);
-      if (!p)
-      {
-        const size_t equals = argument.find('=');
-        Refuse(equals != std::string::npos && FindOption(argument.substr(0, equals))
-                 ? "write \"" + argument.substr(0, equals) + " VALUE\", not " + argument
-                 : "unknown option " + argument);
-      }
-      if (p->type == "boolean")
-      {
-        p->given = true;
-        continue;
-      }
-      if (i + 1 == arguments.size())
-      {
-        Refuse(argument + " needs a value");
-      }
-      SetValue(*p, arguments[++i]);
+      TakeOption(arguments, i);
     }
     else
     {
-      const auto p = std::find_if(
-        m_Parameters.begin(), m_Parameters.end(), [&](const Parameter & x) { return x.index == position; });
-      if (p == m_Parameters.end())
-      {
-        Refuse("unexpected argument \"" + argument + "\"");
-      }
-      SetValue(*p, argument);
+      SetValue(Positional(argument, position), argument);
       ++position;
     }
+  }
+  // At the end, because only the last of a repeated option counts.
+  for (const Parameter & p : m_Parameters)
+  {
+    CheckValues(p);
   }
   CheckRequired();
 }
@@ -301,7 +182,7 @@ Parameters::CheckRequired() const
   {
     if (p.index >= 0 && !p.given && !p.hasDefault)
     {
-      Refuse("missing argument " + p.name);
+      RefuseUsage("missing argument " + p.name);
     }
   }
 }
@@ -340,8 +221,8 @@ Parameters::Strings(const std::string & name) const
 long long
 Parameters::Integer(const std::string & name) const
 {
-  const auto value = ParseInteger(String(name));
-  if (!value || !IsInteger(Find(name).type))
+  const auto value = IntegerValue(String(name));
+  if (!value || Find(name).type != "integer")
   {
     throw std::logic_error("parameter " + name + " is not an integer");
   }
@@ -351,7 +232,7 @@ Parameters::Integer(const std::string & name) const
 double
 Parameters::Double(const std::string & name) const
 {
-  const auto value = ParseDouble(String(name));
+  const auto value = DoubleValue(String(name));
   if (!value)
   {
     throw std::logic_error("parameter " + name + " is not a number");
@@ -370,39 +251,47 @@ Parameters::Boolean(const std::string & name) const
   return p.given;
 }
 
-std::string
-Parameters::Usage(const std::string & program) const
+HostOptions
+Parameters::Host() const
 {
-  std::string usage = program;
-  for (const Parameter & p : m_Parameters)
+  HostOptions host;
+  for (const Parameter & p : m_HostParameters)
   {
-    if (p.index >= 0)
+    const std::string value = p.values.empty() ? std::string() : p.values.back();
+    if (p.name == "echo")
     {
-      usage += p.hasDefault ? " [" + p.name + "]" : " " + p.name;
+      host.echo = p.given;
+    }
+    else if (p.name == "returnparameterfile")
+    {
+      host.returnParameterFile = value;
+    }
+    else if (p.name == "processinformationaddress")
+    {
+      host.processInformation = value;
     }
   }
-  return usage + " [options]";
+  return host;
 }
 
-std::string
-Parameters::Help(const std::string & program) const
+std::vector<std::string>
+Parameters::Echo() const
 {
-  std::string help =
-    m_Title + ", version " + m_Version + "\n\n" + Wrap(m_Description, 0, 100) + "\nUsage: " + Usage(program) + "\n";
-  std::string group;
+  std::vector<std::string> lines = { "Command Line Arguments" };
   for (const Parameter & p : m_Parameters)
   {
-    if (p.group != group)
+    std::string text;
+    for (const std::string & value : p.values)
     {
-      group = p.group;
-      help += "\n" + group + "\n";
+      text += (text.empty() ? "" : ", ") + value;
     }
-    help += HelpOf(p);
+    if (p.type == "boolean")
+    {
+      text = p.given ? "true" : "false";
+    }
+    lines.push_back("    " + p.name + ": " + (p.values.empty() && text.empty() ? p.defaultValue : text));
   }
-  help += "\nAlways there\n  --help, --version, --xml\n      This text; the version; the description for Slicer "
-          "and other hosts.\n";
-  return help + "\nExit codes: 0 ok, 1 processing, 2 usage, 3 input, 4 model, 5 device, 6 output, 7 memory, 130 "
-                "interrupted.\n";
+  return lines;
 }
 
 } // namespace verdiff

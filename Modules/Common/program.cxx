@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "interrupt.h"
+#include "output_file.h"
 #include "text.h"
 
 #include <vdn.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <new>
 #include <string_view>
 #include <vector>
@@ -20,8 +22,6 @@ namespace verdiff
 {
 namespace
 {
-
-Progress * openProgress = nullptr;
 
 // Hosts log every line on stderr as an error, so that ITK's warnings go to stdout.
 class StdoutWindow : public itk::OutputWindow
@@ -35,133 +35,207 @@ public:
   itkTypeMacro(StdoutWindow, OutputWindow);
 
   void
+  Open(Progress & progress)
+  {
+    m_Progress = &progress;
+  }
+
+  void
   DisplayText(const char * text) override
   {
     std::string line = Trim(text);
     std::replace(line.begin(), line.end(), '\n', ' ');
-    if (openProgress)
+    if (m_Progress)
     {
-      openProgress->Print(line);
+      m_Progress->Print(line);
     }
   }
 
 protected:
   StdoutWindow() = default;
   ~StdoutWindow() override = default;
+
+private:
+  Progress * m_Progress = nullptr;
 };
 
-std::string
-OneLine(std::string text)
+// A host has its own window, which is left alone.
+class WindowScope
 {
-  text = Trim(text);
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
-}
+public:
+  WindowScope(Progress & progress, bool inHost)
+    : m_Outer(inHost ? nullptr : itk::OutputWindow::GetInstance())
+  {
+    if (m_Outer)
+    {
+      const auto window = StdoutWindow::New();
+      window->Open(progress);
+      itk::OutputWindow::SetInstance(window);
+    }
+  }
+  ~WindowScope()
+  {
+    if (m_Outer)
+    {
+      itk::OutputWindow::SetInstance(m_Outer);
+    }
+  }
+  WindowScope(const WindowScope &) = delete;
+  WindowScope &
+  operator=(const WindowScope &) = delete;
+
+private:
+  itk::OutputWindow::Pointer m_Outer;
+};
 
 int
 Complain(const std::string & program, const std::string & reason, ExitCode code)
 {
-  if (openProgress)
-  {
-    openProgress->ClearBar();
-  }
-  std::cerr << program << ": " << OneLine(reason) << std::endl;
+  std::string line = Trim(reason);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::cerr << program << ": " << line << std::endl;
   return static_cast<int>(code);
 }
 
-bool
-AnswerQuestion(const std::vector<std::string> & arguments, const std::string & name, const unsigned char * description)
-{
-  // "--" ends options; what an option takes as its value never equals these words in practice.
-  const auto end = std::find(arguments.begin(), arguments.end(), "--");
-  const auto asked = [&](const char * option) {
-    return std::find(arguments.begin(), end, option) != end;
-  };
-  if (asked("--xml"))
-  {
-    std::cout << reinterpret_cast<const char *>(description) << std::flush;
-    return true;
-  }
-  if (asked("--help") || asked("-h"))
-  {
-    std::cout << Parameters(reinterpret_cast<const char *>(description)).Help(name) << std::flush;
-    return true;
-  }
-  if (asked("--version"))
-  {
-    std::cout << name << " " << VDN_VERSION << std::endl;
-    return true;
-  }
-  return false;
-}
-
-// Options that a Slicer host may add to any call and that mean nothing to an executable.
-std::vector<std::string>
-WithoutHostOptions(const std::vector<std::string> & arguments)
-{
-  std::vector<std::string> kept;
-  for (size_t i = 0; i < arguments.size(); ++i)
-  {
-    if (arguments[i] == "--returnparameterfile" || arguments[i] == "--processinformationaddress")
-    {
-      ++i;
-    }
-    else if (arguments[i] != "--echo")
-    {
-      kept.push_back(arguments[i]);
-    }
-  }
-  return kept;
-}
-
+// The reason of whatever is being thrown; @p progress, if any, says nothing after it.
 int
-Guarded(Program & program, const std::vector<std::string> & arguments, ProgramFunction work)
+ComplainOfCurrent(const std::string & program, Progress * progress)
 {
+  if (progress)
+  {
+    progress->Stop();
+  }
   try
   {
-    program.parameters.Parse(WithoutHostOptions(arguments));
-    work(program);
-    program.progress.End();
-    return static_cast<int>(ExitCode::Ok);
+    throw;
   }
   catch (const Failure & failure)
   {
-    return Complain(program.name, failure.what(), failure.Code());
+    return Complain(program, failure.what(), failure.Code());
   }
   catch (const std::bad_alloc &)
   {
-    return Complain(program.name, "not enough memory", ExitCode::Memory);
+    return Complain(program, "not enough memory", ExitCode::Memory);
   }
   catch (const itk::ExceptionObject & exception)
   {
-    return Complain(program.name, exception.GetDescription(), ExitCode::Processing);
+    return Complain(program, exception.GetDescription(), ExitCode::Processing);
   }
   catch (const std::exception & exception)
   {
-    return Complain(program.name, exception.what(), ExitCode::Processing);
+    return Complain(program, exception.what(), ExitCode::Processing);
+  }
+  catch (...)
+  {
+    return Complain(program, "an error of unknown kind", ExitCode::Processing);
+  }
+}
+
+// GenerateCLP's header ends in one newline more than the file.
+void
+PrintDescription(std::string_view description)
+{
+  while (!description.empty() && description.back() == '\n')
+  {
+    description.remove_suffix(1);
+  }
+  std::cout << description << '\n' << std::flush;
+}
+
+bool
+Answer(Question question, const std::string & name, const char * description, const Parameters & parameters)
+{
+  switch (question)
+  {
+    case Question::Xml:
+      PrintDescription(description);
+      return true;
+    case Question::Help:
+      std::cout << parameters.Help(name) << std::flush;
+      return true;
+    case Question::Version:
+      std::cout << name << " " << VDN_VERSION << std::endl;
+      return true;
+    default:
+      return false;
+  }
+}
+
+// No program has simple return parameters, so that the file a host asks for is empty.
+class ReturnFile
+{
+public:
+  explicit ReturnFile(const std::string & path)
+    : m_File(path.empty() ? nullptr : std::make_unique<OutputFile>(path))
+  {}
+  void
+  Commit()
+  {
+    if (m_File)
+    {
+      m_File->Commit();
+    }
+  }
+
+private:
+  std::unique_ptr<OutputFile> m_File;
+};
+
+int
+Work(const std::string & name, Parameters & parameters, ProgramFunction work)
+{
+  ProcessInformation * const host = ProcessInformationAt(parameters.Host().processInformation);
+  Progress                   progress(parameters.Title(), host);
+  const InterruptScope       interrupts(host ? &host->abort : nullptr);
+  const WindowScope          window(progress, host != nullptr);
+  try
+  {
+    ReturnFile returns(parameters.Host().returnParameterFile);
+    if (parameters.Host().echo)
+    {
+      for (const std::string & line : parameters.Echo())
+      {
+        progress.Print(line);
+      }
+    }
+    Program program{ name, parameters, progress };
+    work(program);
+    returns.Commit();
+    progress.End();
+    return static_cast<int>(ExitCode::Ok);
+  }
+  catch (...)
+  {
+    return ComplainOfCurrent(name, &progress);
   }
 }
 
 } // namespace
 
 int
-RunProgram(int argc, char * argv[], const unsigned char * description, ProgramFunction work)
+RunProgram(int argc, char * argv[], const char * description, ProgramFunction work)
 {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string name = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("verdiff");
-  if (AnswerQuestion(arguments, name, description))
+  try
   {
-    return static_cast<int>(ExitCode::Ok);
+    if (!arguments.empty() && arguments[0] == "--xml")
+    {
+      PrintDescription(description);
+      return static_cast<int>(ExitCode::Ok);
+    }
+    Parameters parameters(description);
+    if (Answer(parameters.Asked(arguments), name, description, parameters))
+    {
+      return static_cast<int>(ExitCode::Ok);
+    }
+    parameters.Parse(arguments);
+    return Work(name, parameters, work);
   }
-  InstallInterruptHandlers();
-  itk::OutputWindow::SetInstance(StdoutWindow::New());
-  Parameters  parameters(reinterpret_cast<const char *>(description));
-  std::string title = parameters.Title();
-  Program     program{ name, std::move(parameters), Progress(title) };
-  openProgress = &program.progress;
-  const int code = Guarded(program, arguments, work);
-  openProgress = nullptr;
-  return code;
+  catch (...)
+  {
+    return ComplainOfCurrent(name, nullptr);
+  }
 }
 
 } // namespace verdiff

@@ -1,5 +1,5 @@
-// What every program does around its work: its description, --help, --version and --xml, signals,
-// messages and exit codes.
+// What every program does around its work: its description, --help, --version and --xml, signals, a host's wishes,
+// messages and exit codes. It may run any number of times in one process.
 #pragma once
 
 #include "failure.h"
@@ -13,9 +13,9 @@ namespace verdiff
 
 struct Program
 {
-  std::string name; // "VerdiffSegment"
-  Parameters  parameters;
-  Progress    progress;
+  std::string  name; // "VerdiffSegment"
+  Parameters & parameters;
+  Progress &   progress;
 };
 
 using ProgramFunction = void (*)(Program &);
@@ -23,6 +23,6 @@ using ProgramFunction = void (*)(Program &);
 /// Parse, run, report. @p description is the embedded XML, zero-terminated.
 /// @return the exit code; stderr gets one line when it is not 0.
 int
-RunProgram(int argc, char * argv[], const unsigned char * description, ProgramFunction work);
+RunProgram(int argc, char * argv[], const char * description, ProgramFunction work);
 
 } // namespace verdiff

@@ -34,9 +34,12 @@ public:
     , m_Info(ModelInfo(model))
     , m_Volume(volume)
     , m_Settings(settings)
-    , m_Frame(*volume.image, IsPlanar(volume))
+    , m_Options(OptionsOf(settings, m_Info))
+    , m_Neighbours(m_Info.neighbours)
+    , m_Frame(*volume.image, IsPlanar(volume, m_Info.plane), m_Info.plane)
   {
     CheckChannels();
+    CheckUncertainty();
     ChooseWorkingGrid();
     Allocate();
   }
@@ -44,36 +47,39 @@ public:
   SegmentResult
   Work(const SegmentRange & range)
   {
-    const std::int64_t slices = m_Frame.Count();
+    const std::int64_t slices = m_Result.slices;
     for (std::int64_t first = 0; first < slices; first += m_Batch)
     {
       const std::int64_t count = std::min(m_Batch, slices - first);
       range(double(first) / double(slices), double(first + count) / double(slices));
       ThrowIfInterrupted();
-      SegmentBatch(first, count);
+      SegmentBatch(m_Settings.contextBefore + first, count);
       for (std::int64_t i = 0; i < count; ++i)
       {
-        PutBack(first + i, i);
+        PutBack(m_Settings.contextBefore + first + i, i);
       }
     }
     return std::move(m_Result);
-  }
-
-  std::int64_t
-  Slices() const
-  {
-    return m_Frame.Count();
   }
 
 private:
   void
   CheckChannels() const
   {
-    if (m_Info.image_channels != 1)
+    const int channels = m_Info.image_channels / m_Neighbours;
+    if (channels != 1)
     {
-      throw Failure(
-        ExitCode::Model,
-        Format("the model needs %d image channels, %s has 1", m_Info.image_channels, m_Volume.path.c_str()));
+      throw Failure(ExitCode::Model,
+                    Format("the model needs %d image channels, %s has 1", channels, m_Volume.path.c_str()));
+    }
+  }
+
+  void
+  CheckUncertainty() const
+  {
+    if (m_Settings.uncertainty && m_Options.prior_only)
+    {
+      throw Failure(ExitCode::Usage, "quality fast draws no samples, so there is no uncertainty; take standard");
     }
   }
 
@@ -104,7 +110,12 @@ private:
     m_Height = resample ? vdn_resampled_size(m_Frame.Height(), m_Result.rowSpacing, target) : m_Frame.Height();
     m_Width = resample ? vdn_resampled_size(m_Frame.Width(), m_Result.columnSpacing, target) : m_Frame.Width();
     m_Same = m_Height == m_Frame.Height() && m_Width == m_Frame.Width();
-    m_Result.slices = m_Frame.Count();
+    if (m_Neighbours > 1 && m_Frame.Count() == 1)
+    {
+      m_Result.notes.push_back(m_Volume.path +
+                               Format(": one slice for a model of %d neighbouring ones; it is repeated", m_Neighbours));
+    }
+    m_Result.slices = m_Frame.Count() - m_Settings.contextBefore - m_Settings.contextAfter;
     m_Result.height = m_Frame.Height();
     m_Result.width = m_Frame.Width();
     m_Result.workingHeight = m_Height;
@@ -116,15 +127,16 @@ private:
   {
     const std::int64_t plane = m_Height * m_Width;
     const std::int64_t native = m_Frame.Height() * m_Frame.Width();
-    const std::int64_t fits = batchFloats / (plane * (m_Info.classes + 2));
-    m_Batch = std::clamp<std::int64_t>(fits, 1, std::min(batchSlices, m_Frame.Count()));
-    m_Pixels.resize(size_t(m_Batch * plane));
+    const std::int64_t fits = batchFloats / (plane * (m_Info.classes + 1 + m_Neighbours));
+    m_Batch = std::clamp<std::int64_t>(fits, 1, std::clamp<std::int64_t>(m_Result.slices, 1, batchSlices));
+    m_Pixels.resize(size_t(m_Batch * plane * m_Neighbours));
+    m_Slice.resize(size_t(m_Neighbours > 1 ? plane : 0));
     m_Probability.resize(size_t(m_Batch * plane * m_Info.classes));
     m_NativePixels.resize(size_t(native));
     m_NativeProbability.resize(m_Same ? 0 : size_t(native * m_Info.classes));
     m_NativeLabels.resize(size_t(native));
     // One sample and a prior alone have no uncertainty.
-    if (!m_Settings.options.prior_only)
+    if (!m_Options.prior_only)
     {
       m_Uncertainty.resize(size_t(m_Batch * plane));
     }
@@ -139,34 +151,61 @@ private:
     }
   }
 
+  // Slice @p slice on the working grid.
+  void
+  CutSlice(float * target, std::int64_t slice)
+  {
+    m_Frame.Cut(m_Same ? target : m_NativePixels.data(), m_Volume.image->GetBufferPointer(), slice);
+    if (!m_Same)
+    {
+      Resample(target, m_Height, m_Width, m_NativePixels.data(), m_Frame.Height(), m_Frame.Width(), 1);
+    }
+  }
+
+  // Channel n of slice s is slice s + n - (neighbours - 1) / 2; the first and the last slice are repeated.
+  void
+  CutBatch(std::int64_t first, std::int64_t count)
+  {
+    const std::int64_t plane = m_Height * m_Width;
+    const std::int64_t reach = (m_Neighbours - 1) / 2;
+    for (std::int64_t slice = first - reach; slice < first + count + reach; ++slice)
+    {
+      if (m_Neighbours == 1)
+      {
+        CutSlice(m_Pixels.data() + (slice - first) * plane, slice);
+        continue;
+      }
+      CutSlice(m_Slice.data(), std::clamp<std::int64_t>(slice, 0, m_Frame.Count() - 1));
+      for (std::int64_t channel = 0; channel < m_Neighbours; ++channel)
+      {
+        const std::int64_t i = slice - channel + reach - first;
+        for (std::int64_t p = 0; i >= 0 && i < count && p < plane; ++p)
+        {
+          m_Pixels[size_t((i * plane + p) * m_Neighbours + channel)] = m_Slice[size_t(p)];
+        }
+      }
+    }
+  }
+
   void
   SegmentBatch(std::int64_t first, std::int64_t count)
   {
-    const std::int64_t plane = m_Height * m_Width;
-    for (std::int64_t i = 0; i < count; ++i)
-    {
-      float * target = m_Pixels.data() + i * plane;
-      m_Frame.Cut(m_Same ? target : m_NativePixels.data(), m_Volume.image->GetBufferPointer(), first + i);
-      if (!m_Same)
-      {
-        Resample(target, m_Height, m_Width, m_NativePixels.data(), m_Frame.Height(), m_Frame.Width(), 1);
-      }
-    }
+    CutBatch(first, count);
     vdn_slices slices{};
-    slices.image_channels = 1;
+    slices.image_channels = m_Neighbours;
     slices.count = count;
     slices.height = m_Height;
     slices.width = m_Width;
     slices.pixels = m_Pixels.data();
     slices.modality = m_Settings.modality;
-    slices.first_index = m_Settings.firstSlice + first;
+    slices.first_index = m_Settings.firstSlice - m_Settings.contextBefore + first;
     Check(m_Ctx,
           vdn_segment(m_Ctx,
                       m_Probability.data(),
                       m_Uncertainty.empty() ? nullptr : m_Uncertainty.data(),
                       &slices,
                       m_Model,
-                      &m_Settings.options),
+                      &m_Options),
           ExitCode::Processing,
           "segmentation");
   }
@@ -248,6 +287,8 @@ private:
   const vdn_model_info       m_Info;
   const Volume &             m_Volume;
   const SegmentSettings &    m_Settings;
+  const vdn_segment_options  m_Options;
+  const int                  m_Neighbours;
   const SagittalFrame        m_Frame;
   SegmentResult              m_Result;
   std::int64_t               m_Height = 0;
@@ -255,6 +296,7 @@ private:
   std::int64_t               m_Batch = 1;
   bool                       m_Same = true;
   std::vector<float>         m_Pixels;
+  std::vector<float>         m_Slice; // one working slice that goes to several channels
   std::vector<float>         m_Probability;
   std::vector<float>         m_Uncertainty;
   std::vector<float>         m_NativePixels;
@@ -263,6 +305,30 @@ private:
 };
 
 } // namespace
+
+Quality
+QualityFromName(const std::string & name)
+{
+  return name == "fast" ? Quality::Fast : (name == "best" ? Quality::Best : Quality::Standard);
+}
+
+vdn_segment_options
+OptionsOf(const SegmentSettings & settings, const vdn_model_info & info)
+{
+  constexpr std::int32_t mostSteps = 1000;
+  constexpr std::int32_t mostSamples = 256;
+  vdn_segment_options    options = settings.options;
+  if (settings.quality == Quality::Fast && options.steps == 0 && options.samples == 0)
+  {
+    options.prior_only = 1;
+  }
+  if (settings.quality == Quality::Best)
+  {
+    options.steps = options.steps > 0 ? options.steps : std::min(2 * info.steps, mostSteps);
+    options.samples = options.samples > 0 ? options.samples : std::min(2 * info.samples, mostSamples);
+  }
+  return options;
+}
 
 int
 LargestClass(const float * values, int count)
@@ -278,22 +344,6 @@ SegmentVolume(vdn_ctx *               ctx,
               const SegmentRange &    range)
 {
   return Run(ctx, model, volume, settings).Work(range);
-}
-
-SegmentResult
-SegmentVolume(vdn_ctx *               ctx,
-              const vdn_model *       model,
-              const Volume &          volume,
-              const SegmentSettings & settings,
-              Progress &              progress,
-              double                  from,
-              double                  to)
-{
-  Run               run(ctx, model, volume, settings);
-  const std::string comment = Format("Segmenting %lld slices", (long long)run.Slices());
-  return run.Work([&](double begin, double end) {
-    progress.SetRange(from + (to - from) * begin, from + (to - from) * end, comment);
-  });
 }
 
 } // namespace verdiff

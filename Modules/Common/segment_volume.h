@@ -1,5 +1,5 @@
-// A volume in, a label volume on the same grid out: cut, resample to the model's pixel size, segment,
-// resample the probabilities back, take the largest, put the slices together again.
+// A volume in, a label volume on the same grid out: cut in the model's plane, resample to the model's pixel size,
+// segment, resample the probabilities back, take the largest, put the slices together again.
 #pragma once
 
 #include "core.h"
@@ -12,14 +12,29 @@
 namespace verdiff
 {
 
+/// Time against quality, where SegmentSettings::options leaves steps and samples at 0.
+enum class Quality
+{
+  Fast,     // the first estimate alone: no sampling, so no uncertainty
+  Standard, // the model's own steps and samples
+  Best      // twice as many of both
+};
+
+/// "fast", "standard" or "best".
+Quality
+QualityFromName(const std::string & name);
+
 struct SegmentSettings
 {
   vdn_segment_options options{};
+  Quality             quality = Quality::Standard;
   vdn_modality        modality = VDN_MODALITY_MR;
   double              pixelSpacing = 0.0; // mm, for images that record none; 0: as the model assumes
   bool                probability = false;
   bool                uncertainty = false;
-  std::int64_t        firstSlice = 0; // number of the first slice, for a volume that is a part of another
+  std::int64_t        firstSlice = 0; // number of the first slice worked on, for a volume that is a part of another
+  /// Slices at both ends that are there for their neighbours only and get no result.
+  std::int64_t contextBefore = 0, contextAfter = 0;
 };
 
 struct SegmentResult
@@ -46,17 +61,9 @@ SegmentVolume(vdn_ctx *               ctx,
               const SegmentSettings & settings,
               const SegmentRange &    range);
 
-/// The same, seen by the user.
-/// @param from, to  the part of the whole run that this is, for @p progress
-/// @throw Failure.
-SegmentResult
-SegmentVolume(vdn_ctx *               ctx,
-              const vdn_model *       model,
-              const Volume &          volume,
-              const SegmentSettings & settings,
-              Progress &              progress,
-              double                  from,
-              double                  to);
+/// What is computed with: the numbers of @p settings with its quality put in where they are 0.
+vdn_segment_options
+OptionsOf(const SegmentSettings & settings, const vdn_model_info & info);
 
 /// The index of the largest of @p count values; the lower index on ties.
 int

@@ -185,7 +185,7 @@ TEST_F(BadInput, QuestionsOpenNoDevice)
 {
   // The loader tells what it looks for; with the C library that has this only.
   const std::string watch = "LD_DEBUG=files VERDIFF_CUDA_LIBRARY=";
-  const Outcome work = RunTool("VerdiffSegment", { input / "none.nrrd", output / "o.nrrd", "--model", model }, watch);
+  const Outcome work = RunTool("VerdiffSegment", { input / "ok.nrrd", output / "o.nrrd", "--quality", "fast" }, watch);
   if (work.err.find("libcuda.so.1") == std::string::npos)
   {
     GTEST_SKIP() << "this loader does not tell";
@@ -381,7 +381,7 @@ TEST_F(WithModel, OutputsLieOnTheGridOfAnObliqueScan)
   WriteWithItk<short>(folder / "scan.nrrd", *scan);
   for (const char * name : { "o.seg.nrrd", "o.mha", "o.nii.gz" })
   {
-    const Outcome outcome = Segment(folder / "scan.nrrd", folder / name, { "--prior" });
+    const Outcome outcome = Segment(folder / "scan.nrrd", folder / name, { "--quality", "fast" });
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
     EXPECT_EQ(GeometryDifference(*scan, *ReadLabels(folder / name).image, 1e-5).value_or(""), "");
@@ -420,7 +420,8 @@ TEST_F(WithModel, StoredOtherwiseGivesTheSameLabels)
 TEST_F(WithModel, APictureGivesAPicture)
 {
   WritePng(folder / "in.png", 40, 32, 1, [](int x, int y, int) { return x * 3 + y; });
-  const Outcome outcome = Segment(folder / "in.png", folder / "out.png", { "--prior", "--report", folder / "r.json" });
+  const Outcome outcome =
+    Segment(folder / "in.png", folder / "out.png", { "--quality", "fast", "--report", folder / "r.json" });
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(SizeText(*ReadLabels(folder / "out.png").image), "40 x 32 x 1");
   const Json report = Json::parse(ReadFile(folder / "r.json"));
@@ -435,7 +436,7 @@ TEST_F(WithModel, AutoRunsOnTheProcessorAndSaysWhy)
   const auto run = [&](const std::string & device) {
     return Segment(folder / "scan.nrrd",
                    folder / "o.nrrd",
-                   { "--prior", "--report", folder / "r.json", "--device", device },
+                   { "--quality", "fast", "--report", folder / "r.json", "--device", device },
                    "VERDIFF_CUDA_LIBRARY=/none/x.so");
   };
   const Outcome outcome = run("auto");
@@ -458,7 +459,8 @@ TEST_F(WithModel, TheDeviceInUseIsReportedAndGivesTheSameLabels)
   const auto run = [&](const std::string & device) {
     const Outcome outcome = Segment(folder / "scan.nrrd",
                                     folder / (device + ".mha"),
-                                    { "--prior",
+                                    { "--quality",
+                                      "fast",
                                       "--precision",
                                       "f32",
                                       "--modality",
@@ -492,7 +494,9 @@ TEST_F(WithModel, MemoryIsBounded)
                 "over the memory limit");
   EXPECT_TRUE(output.Entries().empty());
   EXPECT_EQ(
-    Segment(folder / "scan.nrrd", output / "o.nrrd", { "--device", "cpu", "--maxMemory", "4096", "--prior" }).code, 0);
+    Segment(folder / "scan.nrrd", output / "o.nrrd", { "--device", "cpu", "--maxMemory", "4096", "--quality", "fast" })
+      .code,
+    0);
 }
 
 TEST_F(WithModel, ProgressTagsAreWholeAndMonotonic)
@@ -521,7 +525,7 @@ TEST_F(WithModel, AFullDiskLeavesNothing)
   WriteWithItk<short>(folder / "scan.nrrd", *Scan(identity, { 4, 64, 64 }));
   const TempFolder output;
   // No file may grow at all; that holds for the captured stdout and stderr too, so there is no message here.
-  const Outcome outcome = Segment(folder / "scan.nrrd", output / "o.mha", { "--prior" }, "ulimit -f 0;");
+  const Outcome outcome = Segment(folder / "scan.nrrd", output / "o.mha", { "--quality", "fast" }, "ulimit -f 0;");
   EXPECT_EQ(outcome.code, 6);
   EXPECT_TRUE(output.Entries().empty());
 }

@@ -1,6 +1,7 @@
 // VerdiffEvaluate REFERENCE PREDICTION: a table on stdout, all numbers in the report.
-#include "description.h"
+#include "VerdiffEvaluateCLP.h"
 #include "scores.h"
+#include "trust.h"
 
 #include "interrupt.h"
 #include "output_file.h"
@@ -226,8 +227,25 @@ CaseJson(const CaseScores & scores)
   return json;
 }
 
+// The map of a case: the file itself, or the file of the same name in a folder; empty without @p given.
 std::string
-ReportJson(const std::vector<CaseScores> & cases)
+MapOf(const std::string & given, const std::string & reference)
+{
+  if (given.empty() || !fs::is_directory(given))
+  {
+    return given;
+  }
+  const auto files = LabelFiles(given);
+  const auto found = files.find(ImageStem(reference));
+  if (found == files.end())
+  {
+    throw Failure(ExitCode::Input, given + ": no map for case " + ImageStem(reference));
+  }
+  return found->second;
+}
+
+std::string
+ReportJson(const std::vector<CaseScores> & cases, const Json & trust)
 {
   Json json;
   json["program"] = std::string("Verdiff ") + VDN_VERSION;
@@ -248,6 +266,10 @@ ReportJson(const std::vector<CaseScores> & cases)
     }
     json["overall"].push_back(entry);
   }
+  if (!trust.is_null())
+  {
+    json["calibration"] = trust;
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -260,7 +282,14 @@ Evaluation(Program & program)
   const auto    pairs = FindPairs(parameters.String("reference"), parameters.String("prediction"), program.progress);
   const auto    file = report.empty() ? nullptr : std::make_unique<OutputFile>(report);
   const Context ctx = MakeContext(program.progress, { "cpu", int(parameters.Integer("threads")) });
+  const std::string       probability = parameters.String("probability");
+  const std::string       uncertainty = parameters.String("uncertainty");
   std::vector<CaseScores> cases;
+  std::vector<CaseTrust>  trust;
+  if (probability.empty() && !uncertainty.empty())
+  {
+    throw Failure(ExitCode::Usage, "--uncertainty needs --probability beside it");
+  }
   program.progress.Start();
   for (size_t i = 0; i < pairs.size(); ++i)
   {
@@ -269,11 +298,25 @@ Evaluation(Program & program)
     program.progress.Report(0.0, Format("Case %zu of %zu", i + 1, pairs.size()));
     cases.push_back(
       ScoreCase(ctx.get(), pairs[i].reference, pairs[i].prediction, only, parameters.Double("pixelSpacing")));
+    if (!probability.empty())
+    {
+      const std::string & reference = pairs[i].reference;
+      trust.push_back(ScoreTrust(ctx.get(),
+                                 reference,
+                                 MapOf(probability, reference),
+                                 MapOf(uncertainty, reference),
+                                 only,
+                                 parameters.Double("pixelSpacing")));
+    }
   }
   PrintTable(program.progress, cases);
+  if (!trust.empty())
+  {
+    PrintTrust(ctx.get(), program.progress, trust);
+  }
   if (file)
   {
-    file->Write(ReportJson(cases));
+    file->Write(ReportJson(cases, trust.empty() ? Json() : TrustJson(ctx.get(), trust)));
     file->Commit();
   }
 }
@@ -283,5 +326,5 @@ Evaluation(Program & program)
 int
 main(int argc, char * argv[])
 {
-  return verdiff::RunProgram(argc, argv, kDescription, Evaluation);
+  return verdiff::RunProgram(argc, argv, XMLModuleDescription, Evaluation);
 }

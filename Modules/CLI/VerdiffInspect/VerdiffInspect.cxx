@@ -1,5 +1,5 @@
 // VerdiffInspect MODEL | --config NAME: one JSON object on stdout.
-#include "description.h"
+#include "VerdiffInspectCLP.h"
 
 #include "core.h"
 #include "program.h"
@@ -82,5 +82,5 @@ Inspection(Program & program)
 int
 main(int argc, char * argv[])
 {
-  return verdiff::RunProgram(argc, argv, kDescription, Inspection);
+  return verdiff::RunProgram(argc, argv, XMLModuleDescription, Inspection);
 }

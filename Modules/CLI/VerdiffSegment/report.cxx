@@ -15,7 +15,7 @@ namespace
 using Json = nlohmann::ordered_json;
 
 Json
-GeometryJson(const Volume & volume, const SegmentResult & result)
+GeometryJson(const Volume & volume, const itk::VerdiffSegmenter::Summary & result)
 {
   Json       json;
   const auto size = volume.image->GetLargestPossibleRegion().GetSize();
@@ -52,11 +52,11 @@ ModelJson(const vdn_model_info & info)
 
 // Volumes need a pixel size; without one the number of voxels has to do.
 Json
-LabelsJson(const vdn_model_info & info, const Volume & volume, const SegmentResult & result)
+LabelsJson(const vdn_model_info & info, const Volume & volume, const LabelImage & image)
 {
   std::vector<size_t>   counts(65536, 0);
-  const std::uint16_t * labels = result.labels->GetBufferPointer();
-  const size_t          voxels = result.labels->GetLargestPossibleRegion().GetNumberOfPixels();
+  const std::uint16_t * labels = image.GetBufferPointer();
+  const size_t          voxels = image.GetLargestPossibleRegion().GetNumberOfPixels();
   for (size_t i = 0; i < voxels; ++i)
   {
     ++counts[labels[i]];
@@ -97,7 +97,7 @@ std::string
 MakeReport(const SegmentReport & report)
 {
   const Volume &         volume = *report.volume;
-  const SegmentResult &  result = *report.result;
+  const auto &           result = *report.summary;
   const vdn_model_info & info = *report.info;
   Json                   json;
   json["program"] = std::string("Verdiff ") + VDN_VERSION;
@@ -119,10 +119,16 @@ MakeReport(const SegmentReport & report)
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   json["memory"] = { { "peak_program_bytes", std::int64_t(usage.ru_maxrss) * 1024 }, { "peak_engine_bytes", peak } };
-  json["labels"] = LabelsJson(info, volume, result);
-  json["slice_mean_uncertainty_nats"] = report.settings->options.prior_only ? Json() : Json(result.sliceUncertainty);
+  vdn_ctx_get_device_memory(report.ctx, &now, &peak);
+  if (peak > 0)
+  {
+    json["memory"]["peak_device_bytes"] = peak;
+  }
+  json["labels"] = LabelsJson(info, volume, *report.labels);
+  json["slice_mean_uncertainty_nats"] = result.sliceUncertainty.empty() ? Json() : Json(result.sliceUncertainty);
   std::vector<std::string> remarks = volume.warnings;
   remarks.insert(remarks.end(), result.notes.begin(), result.notes.end());
+  remarks.insert(remarks.end(), report.log->begin(), report.log->end());
   json["remarks"] = remarks;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

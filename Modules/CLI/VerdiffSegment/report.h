@@ -3,11 +3,13 @@
 
 #include "modality.h"
 #include "parameters.h"
-#include "segment_volume.h"
 #include "volume.h"
+
+#include <itkVerdiffSegmenter.h>
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 namespace verdiff
 {
@@ -32,17 +34,18 @@ private:
 /// Everything that a report tells about; the pointers are borrowed.
 struct SegmentReport
 {
-  double                  modelSeconds = 0.0;
-  double                  readSeconds = 0.0;
-  double                  segmentSeconds = 0.0;
-  double                  writeSeconds = 0.0;
-  const Parameters *      parameters = nullptr;
-  const vdn_ctx *         ctx = nullptr;
-  const vdn_model_info *  info = nullptr;
-  const Volume *          volume = nullptr;
-  const ModalityChoice *  modality = nullptr;
-  const SegmentSettings * settings = nullptr;
-  const SegmentResult *   result = nullptr;
+  double                                 modelSeconds = 0.0;
+  double                                 readSeconds = 0.0;
+  double                                 segmentSeconds = 0.0;
+  double                                 writeSeconds = 0.0;
+  const Parameters *                     parameters = nullptr;
+  const vdn_ctx *                        ctx = nullptr;
+  const vdn_model_info *                 info = nullptr;
+  const Volume *                         volume = nullptr;
+  const ModalityChoice *                 modality = nullptr;
+  const itk::VerdiffSegmenter::Summary * summary = nullptr;
+  const std::vector<std::string> *       log = nullptr; // lines of the library
+  const LabelImage *                     labels = nullptr;
 };
 
 std::string
