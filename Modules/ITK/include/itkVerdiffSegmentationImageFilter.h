@@ -73,17 +73,27 @@ public:
   using RegionType = typename TOutputImage::RegionType;
   using RealImageType = Image<float, ImageDimension>;
   using ModalityEnum = VerdiffSegmentationImageFilterEnums::Modality;
+  using QualityEnum = VerdiffSegmentationImageFilterEnums::Quality;
+  using PrecisionEnum = VerdiffSegmentationImageFilterEnums::Precision;
   using typename Superclass::DataObjectPointerArraySizeType;
 
   /** Model file (.safetensors). Must be set. It is read again when it changes on disk. */
   itkSetStringMacro(ModelFileName);
   itkGetStringMacro(ModelFileName);
 
-  /** Denoising steps, 0 to 1000; 0 is the model's default. */
+  /** Time against quality, where Steps and Samples are 0. Fast gives no UncertaintyOutput. Standard by default. */
+  itkSetEnumMacro(Quality, QualityEnum);
+  itkGetEnumMacro(Quality, QualityEnum);
+
+  /** Arithmetic; Automatic by default. */
+  itkSetEnumMacro(Precision, PrecisionEnum);
+  itkGetEnumMacro(Precision, PrecisionEnum);
+
+  /** Denoising steps, 0 to 1000; 0 leaves it to Quality. */
   itkSetMacro(Steps, unsigned int);
   itkGetConstMacro(Steps, unsigned int);
 
-  /** Samples whose mean is the result, 0 to 256; 0 is the model's default. */
+  /** Samples whose mean is the result, 0 to 256; 0 leaves it to Quality. */
   itkSetMacro(Samples, unsigned int);
   itkGetConstMacro(Samples, unsigned int);
 
@@ -109,6 +119,27 @@ public:
    * a streamed region would depend on the region. */
   itkSetEnumMacro(Modality, ModalityEnum);
   itkGetEnumMacro(Modality, ModalityEnum);
+
+  /** Whether the direction of a 3D image says how the patient lies; on by default. Off: a picture of one plane, taken
+   * as stored. A 2D image is always taken as stored. */
+  itkSetMacro(OrientationKnown, bool);
+  itkGetConstMacro(OrientationKnown, bool);
+  itkBooleanMacro(OrientationKnown);
+
+  /** Whether the spacing of the image is true; on by default. Off: AssumedPixelSpacing is taken. */
+  itkSetMacro(SpacingKnown, bool);
+  itkGetConstMacro(SpacingKnown, bool);
+  itkBooleanMacro(SpacingKnown);
+
+  /** Pixel size in mm of an image whose spacing is not known; 0 (default) takes the one the model was trained with. */
+  itkSetMacro(AssumedPixelSpacing, double);
+  itkGetConstMacro(AssumedPixelSpacing, double);
+
+  /** Give what the user should know of the image (oblique slices, an assumed pixel size) as ITK warnings; on by
+   * default. It is in GetSummary() as well. */
+  itkSetMacro(NotesAsWarnings, bool);
+  itkGetConstMacro(NotesAsWarnings, bool);
+  itkBooleanMacro(NotesAsWarnings);
 
   /** Memory in MiB that the computation may take; 0 is no limit on the processor and nine tenths of what is free on
    * a graphics card. */
@@ -139,6 +170,33 @@ public:
   const RealImageType *
   GetUncertaintyImage() const;
 
+  /** How the slices of the last update were worked on: sizes, pixel sizes, mean uncertainty of each, notes. */
+  const VerdiffSegmenter::Summary &
+  GetSummary() const
+  {
+    return m_Summary;
+  }
+
+  /** Handles for the functions of vdn.h that ask: memory, device, labels and description of the model. Owned by the
+   * filter, valid until its next update or its end; null before the first update. */
+  const vdn_ctx *
+  GetContext() const
+  {
+    return m_Segmenter.GetContext();
+  }
+  const vdn_model *
+  GetModel() const
+  {
+    return m_Segmenter.GetModel();
+  }
+
+  /** What the library said when the device and the model were opened, one line each. */
+  const std::vector<std::string> &
+  GetLog() const
+  {
+    return m_Segmenter.GetLog();
+  }
+
   using Superclass::MakeOutput;
   DataObject::Pointer
   MakeOutput(DataObjectPointerArraySizeType index) override;
@@ -166,6 +224,10 @@ protected:
   void
   EnlargeOutputRequestedRegion(DataObject * output) override;
 
+  /** As many slices more as the model looks at on either side. */
+  void
+  GenerateInputRequestedRegion() override;
+
   void
   GenerateData() override;
 
@@ -185,6 +247,23 @@ private:
   void
   SegmentSlabs();
 
+  /** Whether the input lies in the patient as its direction says. */
+  bool
+  IsOriented() const
+  {
+    return ImageDimension == 3 && m_OrientationKnown;
+  }
+
+  /** \a region with the slices beside it that the model looks at, within the image. */
+  static RegionType
+  WithNeighbours(const RegionType & region, const RegionType & whole, const VerdiffSegmenter::Slicing & slicing);
+
+  VerdiffSegmenter::Slab
+  MakeSlab(const RegionType & region, const VerdiffSegmenter::Slicing & slicing) const;
+
+  void
+  AddSummary(const VerdiffSegmenter::Summary & summary);
+
   void
   SegmentSlab(const RegionType & region, const VerdiffSegmenter::Slicing & slicing, double from, double to);
 
@@ -193,20 +272,28 @@ private:
 
   template <typename TImage, typename TVolume>
   static void
-  CopyToOutput(TImage * output, const RegionType & region, const TVolume * volume);
+  CopyToOutput(TImage * output, const RegionType & region, const TVolume * volume, const RegionType & volumeRegion);
 
-  std::string      m_ModelFileName;
-  std::string      m_Device{ "auto" };
-  unsigned int     m_Steps{ 0 };
-  unsigned int     m_Samples{ 0 };
-  uint64_t         m_Seed{ 35 };
-  unsigned int     m_Start{ 0 };
-  unsigned int     m_NumberOfThreads{ 0 };
-  ModalityEnum     m_Modality{ ModalityEnum::MR };
-  unsigned int     m_MaximumMemory{ 0 };
-  bool             m_ProbabilityOutput{ false };
-  bool             m_UncertaintyOutput{ false };
-  VerdiffSegmenter m_Segmenter;
+  std::string   m_ModelFileName;
+  std::string   m_Device{ "auto" };
+  QualityEnum   m_Quality{ QualityEnum::Standard };
+  PrecisionEnum m_Precision{ PrecisionEnum::Automatic };
+  unsigned int  m_Steps{ 0 };
+  unsigned int  m_Samples{ 0 };
+  uint64_t      m_Seed{ 35 };
+  unsigned int  m_Start{ 0 };
+  unsigned int  m_NumberOfThreads{ 0 };
+  ModalityEnum  m_Modality{ ModalityEnum::MR };
+  bool          m_OrientationKnown{ true };
+  bool          m_SpacingKnown{ true };
+  double        m_AssumedPixelSpacing{ 0.0 };
+  bool          m_NotesAsWarnings{ true };
+  unsigned int  m_MaximumMemory{ 0 };
+  bool          m_ProbabilityOutput{ false };
+  bool          m_UncertaintyOutput{ false };
+
+  VerdiffSegmenter          m_Segmenter;
+  VerdiffSegmenter::Summary m_Summary;
 };
 
 } // namespace itk

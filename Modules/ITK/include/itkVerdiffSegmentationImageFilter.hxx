@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 namespace itk
 {
@@ -136,6 +137,10 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::VerifyPreconditions()
   this->CheckAtMost("Samples", m_Samples, 256);
   this->CheckAtMost("Start", m_Start, 1000);
   this->CheckAtMost("NumberOfThreads", m_NumberOfThreads, 1024);
+  if (!(m_AssumedPixelSpacing >= 0.0 && m_AssumedPixelSpacing <= 100.0))
+  {
+    itkExceptionMacro(<< "AssumedPixelSpacing is " << m_AssumedPixelSpacing << " mm, must be 0 to 100");
+  }
 }
 
 template <typename TInputImage, typename TOutputImage>
@@ -169,7 +174,7 @@ VerdiffSegmenter::Slicing
 VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::GetSlicing(const ImageBase<ImageDimension> & image) const
 {
   const auto whole = this->MakeVolume(image, image.GetLargestPossibleRegion());
-  return VerdiffSegmenter::SlicingOf(whole, ImageDimension == 3);
+  return m_Segmenter.SlicingOf(m_ModelFileName, whole, this->IsOriented());
 }
 
 template <typename TInputImage, typename TOutputImage>
@@ -197,6 +202,39 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::EnlargeOutputRequeste
 }
 
 template <typename TInputImage, typename TOutputImage>
+auto
+VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::WithNeighbours(const RegionType &                region,
+                                                                          const RegionType &                whole,
+                                                                          const VerdiffSegmenter::Slicing & slicing)
+  -> RegionType
+{
+  RegionType wide = region;
+  if (slicing.axis < ImageDimension && slicing.reach > 0)
+  {
+    typename RegionType::SizeType radius;
+    radius.Fill(0);
+    radius[slicing.axis] = slicing.reach;
+    wide.PadByRadius(radius);
+    wide.Crop(whole);
+  }
+  return wide;
+}
+
+template <typename TInputImage, typename TOutputImage>
+void
+VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::GenerateInputRequestedRegion()
+{
+  Superclass::GenerateInputRequestedRegion();
+  auto * input = const_cast<InputImageType *>(this->GetInput());
+  if (input)
+  {
+    input->SetRequestedRegion(WithNeighbours(this->GetOutput()->GetRequestedRegion(),
+                                             input->GetLargestPossibleRegion(),
+                                             this->GetSlicing(*this->GetOutput())));
+  }
+}
+
+template <typename TInputImage, typename TOutputImage>
 VerdiffSegmenter::Settings
 VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::MakeSettings() const
 {
@@ -205,11 +243,14 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::MakeSettings() const
   settings.device = m_Device;
   settings.threads = m_NumberOfThreads;
   settings.maximumMemory = m_MaximumMemory;
+  settings.quality = m_Quality;
+  settings.precision = m_Precision;
   settings.steps = m_Steps;
   settings.samples = m_Samples;
   settings.start = m_Start;
   settings.seed = m_Seed;
   settings.modality = m_Modality;
+  settings.assumedPixelSpacing = m_AssumedPixelSpacing;
   settings.probability = m_ProbabilityOutput;
   settings.uncertainty = m_UncertaintyOutput;
   settings.largestLabel = static_cast<double>(NumericTraits<OutputPixelType>::max());
@@ -221,13 +262,73 @@ template <typename TImage, typename TVolume>
 void
 VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::CopyToOutput(TImage *           output,
                                                                         const RegionType & region,
-                                                                        const TVolume *    volume)
+                                                                        const TVolume *    volume,
+                                                                        const RegionType & volumeRegion)
 {
-  const auto * from = volume->GetBufferPointer();
+  typename TVolume::RegionType part;
+  for (unsigned int i = 0; i < 3; ++i)
+  {
+    part.SetIndex(i, i < ImageDimension ? region.GetIndex(i) - volumeRegion.GetIndex(i) : 0);
+    part.SetSize(i, i < ImageDimension ? region.GetSize(i) : 1);
+  }
+  ImageRegionConstIterator<TVolume> from(volume, part);
   for (ImageRegionIterator<TImage> it(output, region); !it.IsAtEnd(); ++it, ++from)
   {
-    it.Set(static_cast<typename TImage::PixelType>(*from));
+    it.Set(static_cast<typename TImage::PixelType>(from.Get()));
   }
+}
+
+template <typename TInputImage, typename TOutputImage>
+VerdiffSegmenter::Slab
+VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::MakeSlab(const RegionType &                region,
+                                                                    const VerdiffSegmenter::Slicing & slicing) const
+{
+  const InputImageType * input = this->GetInput();
+  const RegionType       wide = WithNeighbours(region, input->GetLargestPossibleRegion(), slicing);
+  VerdiffSegmenter::Slab slab;
+  slab.image = this->MakeVolume(*input, wide);
+  slab.image->Allocate();
+  slab.name = input->GetObjectName().empty() ? slab.name : input->GetObjectName();
+  slab.oriented = this->IsOriented();
+  slab.spacingKnown = m_SpacingKnown;
+  if (slicing.axis < ImageDimension)
+  {
+    const RegionType whole = this->GetOutput()->GetLargestPossibleRegion();
+    const auto       before = static_cast<int64_t>(region.GetIndex(slicing.axis) - whole.GetIndex(slicing.axis));
+    const auto       size = static_cast<int64_t>(region.GetSize(slicing.axis));
+    slab.firstSlice = slicing.descending ? static_cast<int64_t>(whole.GetSize(slicing.axis)) - before - size : before;
+    slab.contextBefore = static_cast<int64_t>(region.GetIndex(slicing.axis) - wide.GetIndex(slicing.axis));
+    slab.contextAfter = static_cast<int64_t>(wide.GetSize(slicing.axis)) - size - slab.contextBefore;
+    if (slicing.descending)
+    {
+      std::swap(slab.contextBefore, slab.contextAfter);
+    }
+  }
+  float * pixel = slab.image->GetBufferPointer();
+  for (ImageRegionConstIterator<InputImageType> it(input, wide); !it.IsAtEnd(); ++it, ++pixel)
+  {
+    *pixel = static_cast<float>(it.Get());
+  }
+  return slab;
+}
+
+template <typename TInputImage, typename TOutputImage>
+void
+VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::AddSummary(const VerdiffSegmenter::Summary & summary)
+{
+  const bool first = m_Summary.slices == 0;
+  const auto before = m_Summary.slices;
+  auto       uncertainty = std::move(m_Summary.sliceUncertainty);
+  auto       notes = std::move(m_Summary.notes);
+  m_Summary = summary;
+  m_Summary.slices += before;
+  if (first)
+  {
+    return; // Every slab has the notes of the first.
+  }
+  m_Summary.notes = std::move(notes);
+  uncertainty.insert(uncertainty.end(), summary.sliceUncertainty.begin(), summary.sliceUncertainty.end());
+  m_Summary.sliceUncertainty = std::move(uncertainty);
 }
 
 template <typename TInputImage, typename TOutputImage>
@@ -237,24 +338,7 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::SegmentSlab(const Reg
                                                                        double                            from,
                                                                        double                            to)
 {
-  const InputImageType * input = this->GetInput();
-  VerdiffSegmenter::Slab slab;
-  slab.image = this->MakeVolume(*input, region);
-  slab.image->Allocate();
-  slab.oriented = ImageDimension == 3;
-  if (slicing.axis < ImageDimension)
-  {
-    const RegionType whole = this->GetOutput()->GetLargestPossibleRegion();
-    const auto       before = static_cast<int64_t>(region.GetIndex(slicing.axis) - whole.GetIndex(slicing.axis));
-    const auto       size = static_cast<int64_t>(region.GetSize(slicing.axis));
-    slab.firstSlice = slicing.descending ? static_cast<int64_t>(whole.GetSize(slicing.axis)) - before - size : before;
-  }
-  float * pixel = slab.image->GetBufferPointer();
-  for (ImageRegionConstIterator<InputImageType> it(input, region); !it.IsAtEnd(); ++it, ++pixel)
-  {
-    *pixel = static_cast<float>(it.Get());
-  }
-
+  const auto slab = this->MakeSlab(region, slicing);
   const auto result = m_Segmenter.Segment(this->MakeSettings(), slab, [this, from, to](double fraction) {
     this->UpdateProgress(static_cast<float>(from + (to - from) * fraction));
     return this->GetAbortGenerateData();
@@ -268,23 +352,18 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::SegmentSlab(const Reg
   }
   if (!result.error.empty())
   {
-    itkExceptionMacro(<< result.error);
+    throw VerdiffSegmentationError(__FILE__, __LINE__, result.error, result.reason);
   }
-  for (const std::string & note : result.notes)
-  {
-    if (from == 0.0)
-    {
-      itkWarningMacro(<< note);
-    }
-  }
-  CopyToOutput(this->GetOutput(), region, result.labels.GetPointer());
+  this->AddSummary(result.summary);
+  const RegionType wide = WithNeighbours(region, this->GetInput()->GetLargestPossibleRegion(), slicing);
+  CopyToOutput(this->GetOutput(), region, result.labels.GetPointer(), wide);
   if (result.probability)
   {
-    CopyToOutput(this->GetProbabilityImage(), region, result.probability.GetPointer());
+    CopyToOutput(this->GetProbabilityImage(), region, result.probability.GetPointer(), wide);
   }
   if (result.uncertainty)
   {
-    CopyToOutput(this->GetUncertaintyImage(), region, result.uncertainty.GetPointer());
+    CopyToOutput(this->GetUncertaintyImage(), region, result.uncertainty.GetPointer(), wide);
   }
 }
 
@@ -308,9 +387,11 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::SegmentSlabs()
   const SizeValueType count = region.GetSize(slicing.axis);
   for (SizeValueType first = 0; first < count; first += slabSlices)
   {
+    // In the order of the slices' numbers.
     const SizeValueType slices = std::min(slabSlices, count - first);
+    const SizeValueType before = slicing.descending ? count - first - slices : first;
     RegionType          slab = region;
-    slab.SetIndex(slicing.axis, region.GetIndex(slicing.axis) + static_cast<IndexValueType>(first));
+    slab.SetIndex(slicing.axis, region.GetIndex(slicing.axis) + static_cast<IndexValueType>(before));
     slab.SetSize(slicing.axis, slices);
     this->SegmentSlab(slab,
                       slicing,
@@ -324,6 +405,7 @@ void
 VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::GenerateData()
 {
   this->AllocateOutputs();
+  m_Summary = VerdiffSegmenter::Summary();
   try
   {
     this->SegmentSlabs();
@@ -340,6 +422,13 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::GenerateData()
     }
     throw;
   }
+  for (const std::string & note : m_Summary.notes)
+  {
+    if (m_NotesAsWarnings)
+    {
+      itkWarningMacro(<< note);
+    }
+  }
 }
 
 template <typename TInputImage, typename TOutputImage>
@@ -349,12 +438,18 @@ VerdiffSegmentationImageFilter<TInputImage, TOutputImage>::PrintSelf(std::ostrea
   Superclass::PrintSelf(os, indent);
   os << indent << "ModelFileName: " << m_ModelFileName << std::endl;
   os << indent << "Device: " << m_Device << std::endl;
+  os << indent << "Quality: " << m_Quality << std::endl;
+  os << indent << "Precision: " << m_Precision << std::endl;
   os << indent << "Steps: " << m_Steps << std::endl;
   os << indent << "Samples: " << m_Samples << std::endl;
   os << indent << "Seed: " << m_Seed << std::endl;
   os << indent << "Start: " << m_Start << std::endl;
   os << indent << "NumberOfThreads: " << m_NumberOfThreads << std::endl;
   os << indent << "Modality: " << m_Modality << std::endl;
+  os << indent << "OrientationKnown: " << (m_OrientationKnown ? "On" : "Off") << std::endl;
+  os << indent << "SpacingKnown: " << (m_SpacingKnown ? "On" : "Off") << std::endl;
+  os << indent << "AssumedPixelSpacing: " << m_AssumedPixelSpacing << std::endl;
+  os << indent << "NotesAsWarnings: " << (m_NotesAsWarnings ? "On" : "Off") << std::endl;
   os << indent << "MaximumMemory: " << m_MaximumMemory << std::endl;
   os << indent << "ProbabilityOutput: " << (m_ProbabilityOutput ? "On" : "Off") << std::endl;
   os << indent << "UncertaintyOutput: " << (m_UncertaintyOutput ? "On" : "Off") << std::endl;

@@ -5,8 +5,6 @@
 #include "text.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 
@@ -15,16 +13,45 @@ namespace itk
 namespace
 {
 
-using Modality = VerdiffSegmentationImageFilterEnums::Modality;
+using Enums = VerdiffSegmentationImageFilterEnums;
 
 verdiff::Volume
-VolumeOf(VerdiffSegmenter::ImageType * image, bool oriented)
+VolumeOf(const VerdiffSegmenter::Slab & slab)
 {
   verdiff::Volume volume;
-  volume.image = image;
-  volume.path = "the input";
-  volume.orientationKnown = oriented;
+  volume.image = slab.image;
+  volume.path = slab.name;
+  volume.orientationKnown = slab.oriented;
+  volume.spacingKnown = slab.spacingKnown;
   return volume;
+}
+
+vdn_modality
+ModalityOf(Enums::Modality modality)
+{
+  switch (modality)
+  {
+    case Enums::Modality::CT:
+      return VDN_MODALITY_CT;
+    case Enums::Modality::XRay:
+      return VDN_MODALITY_XRAY;
+    default:
+      return VDN_MODALITY_MR;
+  }
+}
+
+verdiff::Quality
+QualityOf(Enums::Quality quality)
+{
+  switch (quality)
+  {
+    case Enums::Quality::Fast:
+      return verdiff::Quality::Fast;
+    case Enums::Quality::Best:
+      return verdiff::Quality::Best;
+    default:
+      return verdiff::Quality::Standard;
+  }
 }
 
 verdiff::SegmentSettings
@@ -36,34 +63,105 @@ SettingsOf(const VerdiffSegmenter::Settings & wanted, const VerdiffSegmenter::Sl
   settings.options.samples = static_cast<int32_t>(wanted.samples);
   settings.options.start = static_cast<int32_t>(wanted.start);
   settings.options.seed = wanted.seed;
-  settings.modality = wanted.modality == Modality::CT
-                        ? VDN_MODALITY_CT
-                        : (wanted.modality == Modality::XRay ? VDN_MODALITY_XRAY : VDN_MODALITY_MR);
+  settings.options.precision = static_cast<int32_t>(wanted.precision); // in the order of vdn.h
+  settings.quality = QualityOf(wanted.quality);
+  settings.modality = ModalityOf(wanted.modality);
+  settings.pixelSpacing = wanted.assumedPixelSpacing;
   settings.probability = wanted.probability;
   settings.uncertainty = wanted.uncertainty;
   settings.firstSlice = slab.firstSlice;
+  settings.contextBefore = slab.contextBefore;
+  settings.contextAfter = slab.contextAfter;
   return settings;
+}
+
+Enums::Reason
+ReasonOf(verdiff::ExitCode code)
+{
+  switch (code)
+  {
+    case verdiff::ExitCode::Usage:
+      return Enums::Reason::Parameter;
+    case verdiff::ExitCode::Model:
+      return Enums::Reason::Model;
+    case verdiff::ExitCode::Device:
+      return Enums::Reason::Device;
+    case verdiff::ExitCode::Memory:
+      return Enums::Reason::Memory;
+    default:
+      return Enums::Reason::Processing;
+  }
+}
+
+void
+MoveSummary(VerdiffSegmenter::Summary & summary, verdiff::SegmentResult & found)
+{
+  summary.slices = found.slices;
+  summary.height = found.height;
+  summary.width = found.width;
+  summary.workingHeight = found.workingHeight;
+  summary.workingWidth = found.workingWidth;
+  summary.rowSpacing = found.rowSpacing;
+  summary.columnSpacing = found.columnSpacing;
+  summary.sliceUncertainty = std::move(found.sliceUncertainty);
+  summary.notes = std::move(found.notes);
 }
 
 // Equal for two calls when neither the file nor the device has changed in between.
 std::string
-KeyOf(const VerdiffSegmenter::Settings & settings)
+FileKeyOf(const std::string & path)
 {
   namespace fs = std::filesystem;
   std::error_code error;
-  const auto      size = fs::file_size(settings.modelFileName, error);
-  const auto      time = fs::last_write_time(settings.modelFileName, error).time_since_epoch().count();
-  return settings.modelFileName + "\n" + std::to_string(size) + " " + std::to_string(time) + "\n" + settings.device +
-         "\n" + std::to_string(settings.threads) + " " + std::to_string(settings.maximumMemory);
+  const auto      size = fs::file_size(path, error);
+  const auto      time = fs::last_write_time(path, error).time_since_epoch().count();
+  return path + "\n" + std::to_string(size) + " " + std::to_string(time);
+}
+
+std::string
+KeyOf(const VerdiffSegmenter::Settings & settings)
+{
+  return FileKeyOf(settings.modelFileName) + "\n" + settings.device + "\n" + std::to_string(settings.threads) + " " +
+         std::to_string(settings.maximumMemory);
 }
 
 } // namespace
 
 std::ostream &
-operator<<(std::ostream & out, Modality value)
+operator<<(std::ostream & out, Enums::Modality value)
 {
-  const char * prefix = "itk::VerdiffSegmentationImageFilterEnums::Modality::";
-  return out << prefix << (value == Modality::MR ? "MR" : (value == Modality::CT ? "CT" : "XRay"));
+  constexpr const char * names[] = { "MR", "CT", "XRay" };
+  return out << "itk::VerdiffSegmentationImageFilterEnums::Modality::" << names[static_cast<size_t>(value)];
+}
+
+std::ostream &
+operator<<(std::ostream & out, Enums::Quality value)
+{
+  constexpr const char * names[] = { "Fast", "Standard", "Best" };
+  return out << "itk::VerdiffSegmentationImageFilterEnums::Quality::" << names[static_cast<size_t>(value)];
+}
+
+std::ostream &
+operator<<(std::ostream & out, Enums::Precision value)
+{
+  constexpr const char * names[] = { "Automatic", "Float32", "BFloat16" };
+  return out << "itk::VerdiffSegmentationImageFilterEnums::Precision::" << names[static_cast<size_t>(value)];
+}
+
+VerdiffSegmentationError::VerdiffSegmentationError(const char *        file,
+                                                   unsigned int        line,
+                                                   const std::string & text,
+                                                   ReasonEnum          reason)
+  : ExceptionObject(file, line, text.c_str(), "VerdiffSegmentationImageFilter")
+  , m_Reason(reason)
+{}
+
+VerdiffSegmentationError::~VerdiffSegmentationError() = default;
+
+const char *
+VerdiffSegmentationError::GetNameOfClass() const
+{
+  return "VerdiffSegmentationError";
 }
 
 class VerdiffSegmenter::Implementation
@@ -78,20 +176,19 @@ public:
     {
       Open(settings);
       CheckLabels(settings);
-      verdiff::SegmentResult found =
-        verdiff::SegmentVolume(m_Context.get(),
-                               m_Model.get(),
-                               VolumeOf(slab.image, slab.oriented),
-                               SettingsOf(settings, slab),
-                               [this](double from, double to) { this->SetRange(from, to); });
+      verdiff::SegmentResult found = verdiff::SegmentVolume(
+        m_Context.get(), m_Model.get(), VolumeOf(slab), SettingsOf(settings, slab), [this](double from, double to) {
+          this->SetRange(from, to);
+        });
       result.labels = found.labels;
       result.probability = found.probability;
       result.uncertainty = found.uncertainty;
-      result.notes = std::move(found.notes);
+      MoveSummary(result.summary, found);
     }
     catch (const verdiff::Failure & failure)
     {
       result.error = failure.what();
+      result.reason = ReasonOf(failure.Code());
       result.stopped = m_Stopped || failure.Code() == verdiff::ExitCode::Interrupted;
     }
     m_Progress = nullptr;
@@ -100,6 +197,49 @@ public:
       std::rethrow_exception(std::exchange(m_Thrown, nullptr));
     }
     return result;
+  }
+
+  // How the model cuts; read on the processor, whatever device computes later.
+  vdn_model_info
+  CutOf(const std::string & modelFileName)
+  {
+    const std::string key = FileKeyOf(modelFileName);
+    if (key != m_CutKey)
+    {
+      m_Cut = vdn_model_info{};
+      m_Cut.neighbours = 1;
+      try
+      {
+        vdn_ctx_options options;
+        vdn_ctx_options_init(&options);
+        const verdiff::Context context = verdiff::MakeContext(options, verdiff::Computing());
+        const verdiff::Model   model = verdiff::LoadModel(context.get(), modelFileName);
+        m_Cut = verdiff::ModelInfo(model.get());
+      }
+      catch (const verdiff::Failure &)
+      {
+        // Said by the next call of Segment(), which opens the model to use it.
+      }
+      m_Cut.metadata_json = nullptr; // belonged to the model
+      m_CutKey = key;
+    }
+    return m_Cut;
+  }
+
+  const vdn_ctx *
+  GetContext() const
+  {
+    return m_Context.get();
+  }
+  const vdn_model *
+  GetModel() const
+  {
+    return m_Model.get();
+  }
+  const std::vector<std::string> &
+  GetLog() const
+  {
+    return m_Lines;
   }
 
 private:
@@ -156,6 +296,7 @@ private:
     }
     m_Model.reset();
     m_Context.reset();
+    m_Lines.clear();
     OpenContext(settings);
     m_Model = verdiff::LoadModel(m_Context.get(), settings.modelFileName);
     m_Key = key;
@@ -164,25 +305,22 @@ private:
   void
   OpenContext(const Settings & settings)
   {
-    std::array<char, 1024> why{};
-    const char *           library = std::getenv("VERDIFF_CUDA_LIBRARY");
-    vdn_ctx_options        options;
+    verdiff::Computing computing;
+    vdn_ctx_options    options;
     vdn_ctx_options_init(&options);
-    options.threads = static_cast<int32_t>(settings.threads);
-    options.max_memory_bytes = static_cast<int64_t>(settings.maximumMemory) * 1024 * 1024;
-    options.device = settings.device.c_str();
     options.progress = Callback;
+    options.log = KeepLine;
     options.user = this;
-    options.cuda_library = library && library[0] ? library : nullptr;
-    options.why = why.data();
-    options.why_bytes = why.size();
-    vdn_ctx *        context = nullptr;
-    const vdn_status status = vdn_ctx_create(&context, &options);
-    m_Context.reset(context);
-    if (status != VDN_OK)
-    {
-      throw verdiff::Failure(verdiff::ExitCode::Device, "device " + settings.device + ": " + why.data());
-    }
+    computing.device = settings.device;
+    computing.threads = static_cast<int>(settings.threads);
+    computing.maxMemory = static_cast<long long>(settings.maximumMemory);
+    m_Context = verdiff::MakeContext(options, computing);
+  }
+
+  static void
+  KeepLine(void * user, const char * line)
+  {
+    static_cast<Implementation *>(user)->m_Lines.emplace_back(line);
   }
 
   void
@@ -206,8 +344,11 @@ private:
   verdiff::Context         m_Context;
   verdiff::Model           m_Model; // after the context: freed before it
   std::string              m_Key;
+  std::string              m_CutKey;
+  vdn_model_info           m_Cut{};
   const ProgressFunction * m_Progress = nullptr;
   std::exception_ptr       m_Thrown;
+  std::vector<std::string> m_Lines; // what the library said when it was opened
   bool                     m_Stopped = false;
   double                   m_From = 0.0;
   double                   m_To = 0.0;
@@ -220,18 +361,41 @@ VerdiffSegmenter::VerdiffSegmenter()
 VerdiffSegmenter::~VerdiffSegmenter() = default;
 
 VerdiffSegmenter::Slicing
-VerdiffSegmenter::SlicingOf(ImageType * image, bool oriented)
+VerdiffSegmenter::SlicingOf(const std::string & modelFileName, ImageType * image, bool oriented) const
 {
-  const bool planar = verdiff::IsPlanar(VolumeOf(image, oriented));
-  const auto axis = static_cast<unsigned int>(verdiff::SagittalFrame(*image, planar).Axes()[0]);
-  // Slices are numbered from right to left, and x grows to the left.
-  return { axis, !planar && image->GetDirection()[0][axis] < 0.0 };
+  Slab slab;
+  slab.image = image;
+  slab.oriented = oriented;
+  const vdn_model_info         cut = m_Implementation->CutOf(modelFileName);
+  const bool                   planar = verdiff::IsPlanar(VolumeOf(slab), cut.plane);
+  const verdiff::SagittalFrame frame(*image, planar, cut.plane);
+  return { static_cast<unsigned int>(frame.SliceAxis()),
+           frame.SlicesReversed(),
+           static_cast<unsigned int>((cut.neighbours - 1) / 2) };
 }
 
 VerdiffSegmenter::Result
 VerdiffSegmenter::Segment(const Settings & settings, const Slab & slab, const ProgressFunction & progress)
 {
   return m_Implementation->Segment(settings, slab, progress);
+}
+
+const vdn_ctx *
+VerdiffSegmenter::GetContext() const
+{
+  return m_Implementation->GetContext();
+}
+
+const vdn_model *
+VerdiffSegmenter::GetModel() const
+{
+  return m_Implementation->GetModel();
+}
+
+const std::vector<std::string> &
+VerdiffSegmenter::GetLog() const
+{
+  return m_Implementation->GetLog();
 }
 
 } // namespace itk
