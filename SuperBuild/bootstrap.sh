@@ -11,7 +11,7 @@ set -eu
 
 # The only list of what the build needs.
 packages="cmake ninja-build gcc g++ libc6-dev zlib1g-dev libdnnl-dev libinsighttoolkit5-dev
-          libgtest-dev nlohmann-json3-dev"
+          libgtest-dev nlohmann-json3-dev libvtk9-dev"
 
 demo_seed=26
 demo_dice=0.90

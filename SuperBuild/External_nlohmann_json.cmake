@@ -1,0 +1,5 @@
+find_package(nlohmann_json 3.9 QUIET)
+superbuild_decide(nlohmann_json "${nlohmann_json_FOUND}")
+if(build)
+  superbuild_add(nlohmann_json ARGS -DJSON_BuildTests=OFF)
+endif()

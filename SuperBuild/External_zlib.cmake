@@ -1,0 +1,5 @@
+find_package(ZLIB QUIET)
+superbuild_decide(zlib "${ZLIB_FOUND}")
+if(build)
+  superbuild_add(zlib ARGS -DZLIB_BUILD_EXAMPLES=OFF)
+endif()

@@ -1,0 +1,17 @@
+# A stand-in for the SlicerConfig.cmake of a Slicer build: the variables that Slicer's own sets for extensions, on
+# Linux, as of Slicer 5.8 (CMake/SlicerConfig.cmake.in, CMake/SlicerDirectories.cmake). No Slicer is behind it.
+set(Slicer_VERSION 5.8.1)
+set(Slicer_REVISION 33241)
+set(Slicer_OS linux)
+set(Slicer_ARCHITECTURE amd64)
+set(Slicer_BUILD_SHARED ON)
+set(Slicer_INSTALL_ROOT "./")
+set(Slicer_BUNDLE_EXTENSIONS_LOCATION "")
+set(Slicer_LIB_DIR lib/Slicer-5.8)
+set(Slicer_SHARE_DIR share/Slicer-5.8)
+set(Slicer_CLIMODULES_BIN_DIR ${Slicer_LIB_DIR}/cli-modules)
+set(Slicer_CLIMODULES_LIB_DIR ${Slicer_LIB_DIR}/cli-modules)
+set(Slicer_CLIMODULES_SHARE_DIR ${Slicer_SHARE_DIR}/cli-modules)
+set(Slicer_USE_FILE ${CMAKE_CURRENT_LIST_DIR}/UseSlicer.cmake)
+set(Slicer_EXTENSION_GENERATE_CONFIG ${CMAKE_CURRENT_LIST_DIR}/GenerateConfig.cmake)
+set(Slicer_EXTENSION_CPACK ${CMAKE_CURRENT_LIST_DIR}/ExtensionCPack.cmake)
