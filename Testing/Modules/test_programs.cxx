@@ -185,6 +185,7 @@ TEST_F(BadInput, QuestionsOpenNoDevice)
 {
   // The loader tells what it looks for; with the C library that has this only.
   const std::string watch = "LD_DEBUG=files VERDIFF_CUDA_LIBRARY=";
+  WriteWithItk<short>(input / "ok.nrrd", *Scan());
   const Outcome work = RunTool("VerdiffSegment", { input / "ok.nrrd", output / "o.nrrd", "--quality", "fast" }, watch);
   if (work.err.find("libcuda.so.1") == std::string::npos)
   {
@@ -502,7 +503,8 @@ TEST_F(WithModel, MemoryIsBounded)
 TEST_F(WithModel, ProgressTagsAreWholeAndMonotonic)
 {
   WriteWithItk<short>(folder / "scan.nrrd", *Scan());
-  const Outcome outcome = Segment(folder / "scan.nrrd", folder / "o.nrrd", { "--steps", "1", "--samples", "1" });
+  // Long enough for more than one block, however quick the machine.
+  const Outcome outcome = Segment(folder / "scan.nrrd", folder / "o.nrrd", { "--steps", "100", "--samples", "6" });
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   double      last = 0.0;
   int         count = 0;
