@@ -231,12 +231,16 @@ static vdn_status validate(vdn_ctx *ctx, vdni_trainer *t)
                    (long long)t->steps);
     VDN_CHECK(vdni_validate(ctx, &v, t));
     t->state.validated = t->state.step;
-    t->shown.dice = vdni_has_refiner(&t->model->config) ? v.onepass_dice : v.prior_dice;
+    const int refined = vdni_has_refiner(&t->model->config);
+    t->shown.dice = refined ? v.onepass_dice : v.prior_dice;
     training_stage(ctx, t);
-    const double values[] = { t->state.seconds, v.loss, v.prior_dice, v.onepass_dice };
+    const double onepass = refined ? v.onepass_dice : (double)NAN; /* an empty field */
+    const double values[] = { t->state.seconds, v.loss, v.prior_dice, onepass };
     VDN_CHECK(vdni_log_add(ctx, t->validation_log, t->state.step, values));
-    vdni_note(ctx, "step %lld of %lld: validation loss %.4f, Dice prior %.4f, one pass %.4f",
-              (long long)t->state.step, (long long)t->steps, v.loss, v.prior_dice, v.onepass_dice);
+    char also[40] = "";
+    if (refined) (void)snprintf(also, sizeof also, ", one pass %.4f", v.onepass_dice);
+    vdni_note(ctx, "step %lld of %lld: validation loss %.4f, Dice prior %.4f%s",
+              (long long)t->state.step, (long long)t->steps, v.loss, v.prior_dice, also);
     if (!(v.loss < t->state.best_loss)) {
         t->state.stale++;
         return VDN_OK;

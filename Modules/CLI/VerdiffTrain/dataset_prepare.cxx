@@ -263,7 +263,7 @@ PrepareStore(vdn_ctx *           ctx,
   OutputFile         file(recipePath);
   file.Write(recipe.dump(2) + "\n");
   file.Commit();
-  progress.Print(Format("%lld slices of %lld cases in %s; %lld slices without foreground left out",
+  progress.Print(Format("%lld slices of %lld cases in %s; %lld left out (without foreground, or thinned out)",
                         (long long)summary.slices,
                         (long long)summary.cases,
                         store.c_str(),
