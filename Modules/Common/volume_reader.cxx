@@ -220,29 +220,13 @@ ReadPixels(Volume & volume, itk::ImageIOBase & io)
   ToGrey(volume, values, channels);
 }
 
-itk::ImageIOBase::Pointer
-MakeReader(VolumeFormat format)
-{
-  switch (format)
-  {
-    case VolumeFormat::Nrrd:
-      return itk::NrrdImageIO::New().GetPointer();
-    case VolumeFormat::MetaImage:
-      return itk::MetaImageIO::New().GetPointer();
-    case VolumeFormat::Png:
-      return itk::PNGImageIO::New().GetPointer();
-    default:
-      return itk::JPEGImageIO::New().GetPointer();
-  }
-}
-
 Volume
 ReadThroughItk(const std::string & path, VolumeFormat format, bool labels)
 {
   Volume volume;
   volume.path = path;
   volume.format = format;
-  const auto io = MakeReader(format);
+  const auto io = MakeImageIO(format);
   io->SetFileName(path);
   io->SetExpandRGBPalette(!labels);
   try
@@ -350,6 +334,22 @@ CheckSpacing(const Volume & volume)
 }
 
 } // namespace
+
+itk::ImageIOBase::Pointer
+MakeImageIO(VolumeFormat format)
+{
+  switch (format)
+  {
+    case VolumeFormat::Nrrd:
+      return itk::NrrdImageIO::New().GetPointer();
+    case VolumeFormat::MetaImage:
+      return itk::MetaImageIO::New().GetPointer();
+    case VolumeFormat::Png:
+      return itk::PNGImageIO::New().GetPointer();
+    default:
+      return itk::JPEGImageIO::New().GetPointer();
+  }
+}
 
 void
 CheckFinite(const Volume & volume)

@@ -4,6 +4,8 @@
 
 #include "volume.h"
 
+#include <itkImageIOBase.h>
+
 #include <string>
 
 namespace verdiff
@@ -36,5 +38,9 @@ CheckFinite(const Volume & volume);
 /// their axes, so that the output lies exactly on the input.
 void
 RepairDirection(Volume & volume);
+
+/// ITK's reader of @p format, which is none of NIfTI and DICOM.
+itk::ImageIOBase::Pointer
+MakeImageIO(VolumeFormat format);
 
 } // namespace verdiff

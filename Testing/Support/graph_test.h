@@ -125,4 +125,19 @@ static inline void bench_slopes(bench *b, vdni_id y, vdni_id weight, float *x, c
     }
 }
 
+/* Compile, run both passes from fresh weights, and expect a finite gradient of every parameter. */
+static inline void bench_every_parameter_learns(bench *b, uint64_t seed)
+{
+    if (!bench_compile(b)) return;
+    vdni_parameters_initialize(&b->table, b->values, seed);
+    bench_run(b, VDNI_RUN_ALL);
+    for (int64_t p = 0; p < b->table.count; p++) {
+        const vdni_parameter *item = &b->table.items[p];
+        double sum = 0.0;
+        for (int64_t k = 0; k < item->n * item->h * item->w * item->c; k++)
+            sum += fabs((double)b->gradients[item->offset + k]);
+        EXPECT(sum > 0.0 && isfinite(sum));
+    }
+}
+
 #endif

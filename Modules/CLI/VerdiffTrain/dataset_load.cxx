@@ -5,11 +5,6 @@
 #include "nifti.h"
 #include "text.h"
 
-#include <itkJPEGImageIO.h>
-#include <itkMetaImageIO.h>
-#include <itkNrrdImageIO.h>
-#include <itkPNGImageIO.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -218,22 +213,6 @@ NiftiType(int code)
   }
 }
 
-itk::ImageIOBase::Pointer
-ReaderOf(VolumeFormat format)
-{
-  switch (format)
-  {
-    case VolumeFormat::Nrrd:
-      return itk::NrrdImageIO::New().GetPointer();
-    case VolumeFormat::MetaImage:
-      return itk::MetaImageIO::New().GetPointer();
-    case VolumeFormat::Png:
-      return itk::PNGImageIO::New().GetPointer();
-    default:
-      return itk::JPEGImageIO::New().GetPointer();
-  }
-}
-
 } // namespace
 
 std::string
@@ -255,7 +234,7 @@ StoredType(const Volume & volume)
     const auto bytes = static_cast<std::uint16_t>(code);
     return NiftiType(bytes > 2048 ? (bytes >> 8) | ((bytes & 0xff) << 8) : bytes);
   }
-  const auto io = ReaderOf(volume.format);
+  const auto io = MakeImageIO(volume.format);
   io->SetFileName(volume.path);
   io->ReadImageInformation();
   const std::string type = itk::ImageIOBase::GetComponentTypeAsString(io->GetComponentType());

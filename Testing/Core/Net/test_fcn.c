@@ -42,17 +42,7 @@ static void every_size_gives_logits(void)
         EXPECT(t.h == 64 && t.w == 32 && t.c == 3 && t.dtype == VDNI_F32);
         vdni_graph_seed(b.g, y, weight);
         EXPECT_OK(&b.ctx, vdni_graph_backward(b.g));
-        if (bench_compile(&b)) {
-            vdni_parameters_initialize(&b.table, b.values, 3);
-            bench_run(&b, VDNI_RUN_ALL);
-            for (int64_t p = 0; p < b.table.count; p++) {
-                const vdni_parameter *item = &b.table.items[p];
-                double sum = 0.0;
-                for (int64_t k = 0; k < item->n * item->h * item->w * item->c; k++)
-                    sum += fabs((double)b.gradients[item->offset + k]);
-                EXPECT(sum > 0.0 && isfinite(sum));
-            }
-        }
+        bench_every_parameter_learns(&b, 3);
         bench_end(&b);
     }
 }
