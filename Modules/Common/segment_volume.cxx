@@ -306,12 +306,6 @@ private:
 
 } // namespace
 
-Quality
-QualityFromName(const std::string & name)
-{
-  return name == "fast" ? Quality::Fast : (name == "best" ? Quality::Best : Quality::Standard);
-}
-
 vdn_segment_options
 OptionsOf(const SegmentSettings & settings, const vdn_model_info & info)
 {

@@ -20,10 +20,6 @@ enum class Quality
   Best      // twice as many of both
 };
 
-/// "fast", "standard" or "best".
-Quality
-QualityFromName(const std::string & name);
-
 struct SegmentSettings
 {
   vdn_segment_options options{};
