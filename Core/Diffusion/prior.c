@@ -32,6 +32,10 @@ static void harden(float *out, const float *p, int32_t k)
     for (int32_t c = 0; c < k; c++) out[c] = k == 1 ? p[0] > 0.5f : c == top;
 }
 
+/* A sum of weights that should be 1 may make a probability pass 0 or 1 by a unit of rounding, where
+ * its logarithm is not a number. */
+static double within(double p) { return p < 0.0 ? 0.0 : p > 1.0 ? 1.0 : p; }
+
 static float clipped(double value)
 {
     return (float)(value < -4.0 ? -4.0 : value > 4.0 ? 4.0 : value);
@@ -51,7 +55,7 @@ static void prior_some(void *user, int64_t index)
             p = hard;
         }
         for (int32_t c = 0; c < k; c++) {
-            const double q = p[c];
+            const double q = within(p[c]);
             t->out->code[i * k + c] = zero_one ? p[c] : (float)(rho * (2.0 * q - 1.0));
             t->out->skip[i * k + c] = clipped(k == 1 ? log(q) - log1p(-q) : log(q));
         }

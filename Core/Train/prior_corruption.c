@@ -407,6 +407,16 @@ static void insert_component(const corruption *c)
         }
 }
 
+/* Blurred and moved values are sums of weights that are 1 only up to rounding. */
+static void keep_probabilities(const vdni_prior_map *m)
+{
+    for (int64_t y = 0; y < m->h; y++) {
+        float *const row = pixel(m, y, 0);
+        for (int64_t i = 0; i < m->w * m->k; i++)
+            row[i] = row[i] < 0.0f ? 0.0f : row[i] > 1.0f ? 1.0f : row[i];
+    }
+}
+
 vdni_corruption vdni_corruption_apply(const vdni_prior_map *map, vdni_corruption kind,
                                       const vdni_corruption_recipe *recipe, vdni_noise_key key,
                                       void *workspace)
@@ -447,5 +457,6 @@ vdni_corruption vdni_corruption_apply(const vdni_prior_map *map, vdni_corruption
         apply_drop(&c);
         break;
     }
+    keep_probabilities(map);
     return kind;
 }

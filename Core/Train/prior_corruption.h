@@ -14,7 +14,8 @@
  *
  * k = 1: probability of foreground. k > 1: probabilities of k classes, class 0 the background; they
  * still sum to 1 afterwards. Dilate, erode, erase and insert act on one class that is not the
- * background. Values may come to be 0 or 1: take logits through a clip. */
+ * background. Values lie in [0, 1], both ends
+ * included: take logits through a clip. */
 #ifndef VDNI_PRIOR_CORRUPTION_H
 #define VDNI_PRIOR_CORRUPTION_H
 

@@ -51,6 +51,19 @@ static void what_the_diffusion_net_is_given_follows_from_the_prior(void)
     }
 }
 
+/* A sum of weights may miss 1 or 0 by a unit of rounding; the logarithm must not. */
+static void rounding_beyond_the_ends_gives_the_ends(void)
+{
+    const vdni_prior_planes out = { code, skip, foreground };
+    const vdni_config c = config_of(1);
+    const float ends[4] = { nextafterf(1.0f, 2.0f), 1.0f + 1e-6f, nextafterf(0.0f, -1.0f), -1e-7f };
+    vdni_prior_inputs(&out, ends, 4, &c, 1);
+    for (int i = 0; i < 4; i++) {
+        EXPECT(skip[i] == (i < 2 ? 4.0f : -4.0f));
+        EXPECT_LE(fabs(code[i] - (i < 2 ? 0.3 : -0.3)), 1e-6);
+    }
+}
+
 static void logits_become_probabilities(void)
 {
     for (int32_t k = 1; k <= 3; k += 2) {
@@ -90,6 +103,7 @@ static void codes_become_probabilities(void)
 int main(void)
 {
     RUN(what_the_diffusion_net_is_given_follows_from_the_prior);
+    RUN(rounding_beyond_the_ends_gives_the_ends);
     RUN(logits_become_probabilities);
     RUN(codes_become_probabilities);
     return test_result();
