@@ -154,7 +154,7 @@ void vdni_cpu_activate_backward(vdni_activation act, float *g, const float *x, i
 static void forward_block(void *user, const vdni_block *b)
 {
     const vdni_op *op = user;
-    float row[VDNI_LANES];
+    float row[VDNI_WALK_LANES];
     vdni_cpu_read(row, op->in[0], b->at, b->count);
     vdni_cpu_activate(op->a.act, row, b->count);
     vdni_cpu_write(op->out[0], b->at, row, b->count);
@@ -163,7 +163,7 @@ static void forward_block(void *user, const vdni_block *b)
 static void backward_block(void *user, const vdni_block *b)
 {
     const vdni_op *op = user;
-    float row[VDNI_LANES], buffer[VDNI_LANES];
+    float row[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES];
     vdni_cpu_read(row, op->in[0], b->at, b->count);
     vdni_cpu_activate_backward(op->a.act, row, vdni_row_read(buffer, op->in[1], b->at, b->count),
                                b->count);

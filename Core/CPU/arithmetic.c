@@ -70,7 +70,7 @@ typedef struct {
 static void add_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float buffer[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES];
     const vdni_tensor *a = p->op->in[0];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     if (a->data != p->op->out[0]->data || row == buffer) vdni_cpu_read(row, a, b->at, b->count);
@@ -82,7 +82,7 @@ static void product_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
     vdni_tensor *const *in = p->op->in;
-    float buffer[VDNI_LANES], wide[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     vdni_cpu_read(row, in[0], b->at, b->count);
     multiply(row, vdni_row_read(wide, in[1], b->at, b->count), b->count);
@@ -95,7 +95,7 @@ static void product_backward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
     vdni_tensor *const *in = p->op->in;
-    float g[VDNI_LANES], v[VDNI_LANES], n[VDNI_LANES], row[VDNI_LANES];
+    float g[VDNI_WALK_LANES], v[VDNI_WALK_LANES], n[VDNI_WALK_LANES], row[VDNI_WALK_LANES];
     const float *vs = vdni_row_read(v, in[1], b->at, b->count);
     const float *ns = vdni_row_read(n, in[2], b->at, b->count);
     vdni_cpu_read(g, in[0], b->at, b->count);
@@ -116,16 +116,14 @@ static void product_backward_block(void *user, const vdni_block *b)
 static void read_map(float *to, const vdni_tensor *t, int64_t channel, int64_t pixel,
                      int64_t pixels, int64_t width)
 {
-    float values[2 * VDNI_LANES];
+    float values[2 * VDNI_WALK_LANES];
     vdni_cpu_read(values, t, pixel * t->c, pixels * t->c);
     spread(to, values + channel, t->c, pixels, width);
 }
 
 /* Channels of one pixel in a block. */
 static int64_t width_of(const vdni_walk *walk, const vdni_block *b)
-{
-    return min64(walk->c, b->count);
-}
+{ return min64(walk->c, b->count); }
 
 static void gate_block(void *user, const vdni_block *b)
 {
@@ -133,7 +131,7 @@ static void gate_block(void *user, const vdni_block *b)
     vdni_tensor *const *in = p->op->in;
     const vdni_tensor *t = in[2];
     const int64_t width = width_of(&p->walk, b), pixels = b->count / width;
-    float map[VDNI_LANES], buffer[VDNI_LANES], wide[VDNI_LANES];
+    float map[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     read_map(map, t, 0, b->pixel, pixels, width);
     product(row, map, vdni_row_read(wide, in[0], b->at, b->count), b->count);
@@ -147,7 +145,7 @@ static void mix_block(void *user, const vdni_block *b)
     const plan *p = user;
     vdni_tensor *const *in = p->op->in;
     const int64_t width = width_of(&p->walk, b);
-    float map[VDNI_LANES], buffer[VDNI_LANES], wide[VDNI_LANES];
+    float map[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     read_map(map, in[2], 0, b->pixel, b->count / width, width);
     product(row, map, vdni_row_read(wide, in[0], b->at, b->count), b->count);
@@ -160,7 +158,7 @@ static void mix_backward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
     const int64_t width = width_of(&p->walk, b);
-    float map[VDNI_LANES], row[VDNI_LANES], wide[VDNI_LANES];
+    float map[VDNI_WALK_LANES], row[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     const float *g = vdni_row_read(wide, p->op->in[0], b->at, b->count);
     read_map(map, p->op->in[1], 0, b->pixel, b->count / width, width);
     product(row, map, g, b->count);
@@ -176,7 +174,8 @@ static void gate_branch(const vdni_op *op, int branch, int64_t pixel, int64_t pi
 {
     const vdni_tensor *t = op->in[3];
     const int64_t map = t->c == 2 ? branch : 0, count = pixels * width;
-    float wide[VDNI_LANES], g_wide[VDNI_LANES], row[VDNI_LANES], maps[VDNI_LANES];
+    float wide[VDNI_WALK_LANES], g_wide[VDNI_WALK_LANES], row[VDNI_WALK_LANES],
+        maps[VDNI_WALK_LANES];
     const float *g = vdni_row_read(g_wide, op->in[0], at, count);
     add_dots(dt + map, t->c, g, vdni_row_read(wide, op->in[1 + branch], at, count), pixels, width);
     read_map(maps, t, map, pixel, pixels, width);
@@ -189,18 +188,19 @@ static void gate_backward_row(void *user, int64_t row)
 {
     const vdni_op *op = user;
     const vdni_tensor *g = op->in[0], *t = op->in[3];
-    const int64_t step = g->c < VDNI_LANES ? VDNI_LANES / g->c : 1, end = (row + 1) * g->w;
+    const int64_t step = g->c < VDNI_WALK_LANES ? VDNI_WALK_LANES / g->c : 1,
+                  end = (row + 1) * g->w;
     for (int64_t pixel = row * g->w; pixel < end; pixel += step) {
-        float dt[2 * VDNI_LANES];
+        float dt[2 * VDNI_WALK_LANES];
         const int64_t pixels = min64(step, end - pixel);
         memset(dt, 0, (size_t)(pixels * t->c) * sizeof *dt);
-        for (int64_t first = 0; first < g->c; first += VDNI_LANES)
+        for (int64_t first = 0; first < g->c; first += VDNI_WALK_LANES)
             for (int branch = 0; branch < 2; branch++)
                 gate_branch(op, branch, pixel, pixels, pixel * g->c + first,
-                            min64(g->c - first, VDNI_LANES), dt);
-        for (int64_t k = 0; k < pixels * t->c; k += VDNI_LANES)
+                            min64(g->c - first, VDNI_WALK_LANES), dt);
+        for (int64_t k = 0; k < pixels * t->c; k += VDNI_WALK_LANES)
             vdni_cpu_write(op->out[2], pixel * t->c + k, dt + k,
-                           min64(VDNI_LANES, pixels * t->c - k));
+                           min64(VDNI_WALK_LANES, pixels * t->c - k));
     }
 }
 
@@ -209,9 +209,7 @@ static void gate_backward_row(void *user, int64_t row)
 enum { SLOPE, SHIFT, ROWS };
 
 static float *row_of(const plan *p, int64_t n, int row)
-{
-    return p->rows + (n * ROWS + row) * p->walk.width;
-}
+{ return p->rows + (n * ROWS + row) * p->walk.width; }
 
 static int scales(const plan *p) { return p->op->a.mode == VDNI_MODULATE_SCALE; }
 
@@ -234,7 +232,7 @@ static void fill_rows(const plan *p, const vdni_tensor *mod)
 static void modulate_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float buffer[VDNI_LANES], wide[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     product(row, vdni_row_read(wide, p->op->in[0], b->at, b->count),
             row_of(p, b->n, SLOPE) + b->lane, b->count);
@@ -246,11 +244,11 @@ static void modulate_backward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
     const vdni_op *op = p->op;
-    float row[VDNI_LANES], wide[VDNI_LANES];
+    float row[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     const float *g = vdni_row_read(wide, op->in[0], b->at, b->count);
     add(b->sums[0], g, b->count);
     if (op->in[2]->c != p->walk.c || scales(p)) {
-        float x[VDNI_LANES];
+        float x[VDNI_WALK_LANES];
         add_product(b->sums[1], g, vdni_row_read(x, op->in[1], b->at, b->count), b->count);
     }
     product(row, g, row_of(p, b->n, SLOPE) + b->lane, b->count);
@@ -265,7 +263,8 @@ static void put_dmod(const plan *p, const double *sums, const vdni_tensor *dmod)
         float *values = (float *)dmod->data + n * dmod->c;
         float *shift = dmod->c == c ? values : values + c;
         for (int64_t i = 0; i < c; i++) {
-            if (dmod->c != c || scales(p)) values[i] = (float)vdni_walk_total(&p->walk, 2, sums, 1, n)[i];
+            if (dmod->c != c || scales(p))
+                values[i] = (float)vdni_walk_total(&p->walk, 2, sums, 1, n)[i];
             if (!scales(p)) shift[i] = (float)vdni_walk_total(&p->walk, 2, sums, 0, n)[i];
         }
     }
@@ -276,7 +275,7 @@ static void put_dmod(const plan *p, const double *sums, const vdni_tensor *dmod)
 static void bias_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float buffer[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     vdni_cpu_read(row, p->op->in[0], b->at, b->count);
     add(row, p->rows + b->lane, b->count);
@@ -286,7 +285,7 @@ static void bias_block(void *user, const vdni_block *b)
 static void bias_backward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float wide[VDNI_LANES];
+    float wide[VDNI_WALK_LANES];
     add(b->sums[0], vdni_row_read(wide, p->op->in[0], b->at, b->count), b->count);
 }
 

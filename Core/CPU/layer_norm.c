@@ -57,8 +57,9 @@ static void backward_pixel(const vdni_op *op, double *sums, int64_t pixel)
     const float e = (float)(mean / (double)c), s = (float)(along / (double)c);
     for (int64_t i = 0; i < c; i++)
         dx[i] = stats[1] * (g[i] * gamma[i] - e - (x[i] - stats[0]) * stats[1] * s);
-    for (int64_t i = 0; i < c; i += VDNI_LANES)
-        vdni_row_add(dx + i, op->in[4], pixel * c + i, c - i < VDNI_LANES ? c - i : VDNI_LANES);
+    for (int64_t i = 0; i < c; i += VDNI_WALK_LANES)
+        vdni_row_add(dx + i, op->in[4], pixel * c + i,
+                     c - i < VDNI_WALK_LANES ? c - i : VDNI_WALK_LANES);
     vdni_cpu_write(op->out[0], pixel * c, dx, c);
 }
 

@@ -200,7 +200,7 @@ static void forward_block(void *user, const vdni_block *b)
         vdni_norm_avx512_forward(&row);
         return;
     }
-    float wide[VDNI_LANES], buffer[VDNI_LANES];
+    float wide[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES];
     float *u = vdni_row_open(buffer, p->op->out[0], b->at);
     affine(u, vdni_row_read(wide, p->x, b->at, b->count), row_of(p, b->n, MEAN) + b->lane,
            row_of(p, b->n, SLOPE) + b->lane, row_of(p, b->n, OFFSET) + b->lane, b->count);
@@ -241,7 +241,7 @@ static vdn_status run_forward(vdn_ctx *ctx, vdni_device *device, const vdni_op *
 /* h = g act'(u) */
 static void make_h(const plan *p, const vdni_block *b, float *h, const float *x)
 {
-    float u[VDNI_LANES];
+    float u[VDNI_WALK_LANES];
     vdni_cpu_read(h, p->op->in[0], b->at, b->count);
     if (p->op->a.act == VDNI_ACT_NONE) return;
     affine(u, x, row_of(p, b->n, MEAN) + b->lane, row_of(p, b->n, SLOPE) + b->lane,
@@ -266,7 +266,7 @@ static void sum_block(void *user, const vdni_block *b)
         vdni_norm_avx512_sums(&row);
         return;
     }
-    float h[VDNI_LANES], wide[VDNI_LANES];
+    float h[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     const float *x = vdni_row_read(wide, p->x, b->at, b->count);
     make_h(p, b, h, x);
     add_sums(b->sums[0], b->sums[1], h, x, row_of(p, b->n, MEAN) + b->lane, b->count);
@@ -353,7 +353,7 @@ static void backward_block(void *user, const vdni_block *b)
         vdni_norm_avx512_backward(&row);
         return;
     }
-    float h[VDNI_LANES], wide[VDNI_LANES], buffer[VDNI_LANES];
+    float h[VDNI_WALK_LANES], wide[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES];
     const float *x = vdni_row_read(wide, p->x, b->at, b->count);
     float *dx = vdni_row_open(buffer, p->op->out[0], b->at);
     make_h(p, b, h, x);

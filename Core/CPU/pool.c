@@ -52,8 +52,8 @@ static VDNI_VECTOR void row_max(float *restrict best, uint8_t *restrict index,
 static void max_block(const vdni_op *op, int64_t row, int64_t column, int64_t pixels, int64_t first,
                       int64_t width)
 {
-    float x[2 * VDNI_LANES], best[VDNI_LANES], low[VDNI_LANES];
-    uint8_t index[VDNI_LANES], low_index[VDNI_LANES];
+    float x[2 * VDNI_WALK_LANES], best[VDNI_WALK_LANES], low[VDNI_WALK_LANES];
+    uint8_t index[VDNI_WALK_LANES], low_index[VDNI_WALK_LANES];
     const vdni_tensor *from = op->in[0];
     vdni_tensor *y = op->out[0], *argmax = op->out[1];
     const int64_t above = row / y->h * from->h + 2 * (row % y->h);
@@ -73,11 +73,11 @@ static void for_each_part(const vdni_op *op, const vdni_tensor *t, int64_t row, 
                           void (*block)(const vdni_op *, int64_t, int64_t, int64_t, int64_t,
                                         int64_t))
 {
-    const int64_t step = t->c < VDNI_LANES ? VDNI_LANES / t->c : 1;
+    const int64_t step = t->c < VDNI_WALK_LANES ? VDNI_WALK_LANES / t->c : 1;
     for (int64_t column = 0; column < columns; column += step)
-        for (int64_t first = 0; first < t->c; first += VDNI_LANES)
+        for (int64_t first = 0; first < t->c; first += VDNI_WALK_LANES)
             block(op, row, column, min64(step, columns - column), first,
-                  min64(t->c - first, VDNI_LANES));
+                  min64(t->c - first, VDNI_WALK_LANES));
 }
 
 static void max_row(void *user, int64_t row)
@@ -100,8 +100,8 @@ static VDNI_VECTOR void scatter_pairs(float *restrict to, const float *restrict 
 static void put_sum(const vdni_op *op, int64_t at, float *row, const vdni_tensor *addend,
                     int64_t count)
 {
-    for (int64_t k = 0; k < count; k += VDNI_LANES) {
-        const int64_t part = min64(VDNI_LANES, count - k);
+    for (int64_t k = 0; k < count; k += VDNI_WALK_LANES) {
+        const int64_t part = min64(VDNI_WALK_LANES, count - k);
         vdni_row_add(row + k, addend, at + k, part);
         vdni_cpu_write(op->out[0], at + k, row + k, part);
     }
@@ -110,7 +110,7 @@ static void put_sum(const vdni_op *op, int64_t at, float *row, const vdni_tensor
 static void max_backward_block(const vdni_op *op, int64_t row, int64_t column, int64_t pixels,
                                int64_t first, int64_t width)
 {
-    float to[2 * VDNI_LANES], buffer[VDNI_LANES];
+    float to[2 * VDNI_WALK_LANES], buffer[VDNI_WALK_LANES];
     const vdni_tensor *g = op->in[0], *dx = op->out[0];
     const int64_t i = row % dx->h;
     const int64_t from = ((row / dx->h * g->h + i / 2) * g->w + column) * g->c + first;
@@ -129,9 +129,9 @@ static void max_backward_block(const vdni_op *op, int64_t row, int64_t column, i
 /* Pixels that no window reads: dx = addend. */
 static void put_rest(const vdni_op *op, int64_t at, int64_t count)
 {
-    for (int64_t k = 0; k < count; k += VDNI_LANES) {
-        float zeros[VDNI_LANES] = { 0 };
-        put_sum(op, at + k, zeros, op->in[2], min64(VDNI_LANES, count - k));
+    for (int64_t k = 0; k < count; k += VDNI_WALK_LANES) {
+        float zeros[VDNI_WALK_LANES] = { 0 };
+        put_sum(op, at + k, zeros, op->in[2], min64(VDNI_WALK_LANES, count - k));
     }
 }
 
@@ -161,8 +161,8 @@ static void max3_block(const vdni_op *op, int64_t row, int64_t j, int64_t first,
 {
     const vdni_tensor *x = op->in[0];
     vdni_tensor *y = op->out[0], *argmax = op->out[1];
-    float best[VDNI_LANES], buffer[VDNI_LANES];
-    uint8_t index[VDNI_LANES];
+    float best[VDNI_WALK_LANES], buffer[VDNI_WALK_LANES];
+    uint8_t index[VDNI_WALK_LANES];
     const int64_t n = row / y->h, top = 2 * (row % y->h) - 1, left = 2 * j - 1;
     const int64_t at = (row * y->w + j) * y->c + first;
 
@@ -183,8 +183,8 @@ static void max3_row(void *user, int64_t row)
     const vdni_op *op = user;
     const vdni_tensor *y = op->out[0];
     for (int64_t j = 0; j < y->w; j++)
-        for (int64_t first = 0; first < y->c; first += VDNI_LANES)
-            max3_block(op, row, j, first, min64(y->c - first, VDNI_LANES));
+        for (int64_t first = 0; first < y->c; first += VDNI_WALK_LANES)
+            max3_block(op, row, j, first, min64(y->c - first, VDNI_WALK_LANES));
 }
 
 static VDNI_VECTOR void add_where(float *restrict to, const float *restrict g,
@@ -199,15 +199,14 @@ static void max3_backward_block(const vdni_op *op, int64_t row, int64_t j, int64
 {
     const vdni_tensor *g = op->in[0], *dx = op->out[0];
     const uint8_t *index = op->in[1]->data;
-    float to[VDNI_LANES] = { 0 }, buffer[VDNI_LANES];
+    float to[VDNI_WALK_LANES] = { 0 }, buffer[VDNI_WALK_LANES];
     const int64_t n = row / dx->h, i = row % dx->h;
 
     for (int64_t oi = i / 2; oi <= (i + 1) / 2 && oi < g->h; oi++)
         for (int64_t oj = j / 2; oj <= (j + 1) / 2 && oj < g->w; oj++) {
             const int64_t tap = 3 * (i - 2 * oi + 1) + j - 2 * oj + 1;
             const int64_t from = ((n * g->h + oi) * g->w + oj) * g->c + first;
-            add_where(to, vdni_row_read(buffer, g, from, count), index + from, count,
-                      (uint8_t)tap);
+            add_where(to, vdni_row_read(buffer, g, from, count), index + from, count, (uint8_t)tap);
         }
     put_sum(op, (row * dx->w + j) * dx->c + first, to, op->in[2], count);
 }
@@ -217,8 +216,8 @@ static void max3_backward_row(void *user, int64_t row)
     const vdni_op *op = user;
     const vdni_tensor *dx = op->out[0];
     for (int64_t j = 0; j < dx->w; j++)
-        for (int64_t first = 0; first < dx->c; first += VDNI_LANES)
-            max3_backward_block(op, row, j, first, min64(dx->c - first, VDNI_LANES));
+        for (int64_t first = 0; first < dx->c; first += VDNI_WALK_LANES)
+            max3_backward_block(op, row, j, first, min64(dx->c - first, VDNI_WALK_LANES));
 }
 
 /* ---- average pool ---------------------------------------------------------------------------- */
@@ -265,7 +264,7 @@ static VDNI_VECTOR void add_row(float *restrict sum, const float *restrict x, in
 static void global_block(void *user, const vdni_block *b)
 {
     const vdni_op *op = user;
-    float buffer[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES];
     add_row(b->sums[0], vdni_row_read(buffer, op->in[0], b->at, b->count), b->count);
 }
 
@@ -293,7 +292,7 @@ static vdn_status run_global(vdn_ctx *ctx, vdni_device *device, const vdni_op *o
 static void global_backward_block(void *user, const vdni_block *b)
 {
     const global_plan *p = user;
-    float row[VDNI_LANES];
+    float row[VDNI_WALK_LANES];
     memcpy(row, p->rows + b->n * p->walk.width + b->lane, (size_t)b->count * sizeof *row);
     vdni_row_add(row, p->op->in[1], b->at, b->count);
     vdni_cpu_write(p->op->out[0], b->at, row, b->count);
@@ -361,14 +360,14 @@ static void put_stats(const vdni_op *op, int64_t pixel, const part_stats *s)
     if (argmax) ((uint16_t *)argmax->data)[pixel] = (uint16_t)s->argmax;
 }
 
-/* A pixel of more than VDNI_LANES channels, part by part. */
+/* A pixel of more than VDNI_WALK_LANES channels, part by part. */
 static void wide_pixel(const vdni_op *op, int64_t pixel)
 {
     const vdni_tensor *x = op->in[0];
-    float buffer[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES];
     part_stats total = { 0, 0, 0 };
-    for (int64_t first = 0; first < x->c; first += VDNI_LANES) {
-        const int64_t count = min64(x->c - first, VDNI_LANES);
+    for (int64_t first = 0; first < x->c; first += VDNI_WALK_LANES) {
+        const int64_t count = min64(x->c - first, VDNI_WALK_LANES);
         const part_stats s = stats_of(vdni_row_read(buffer, x, pixel * x->c + first, count), count);
         total.sum += s.sum;
         if (first > 0 && !(s.max > total.max)) continue;
@@ -382,12 +381,13 @@ static void channel_row(void *user, int64_t row)
 {
     const vdni_op *op = user;
     const vdni_tensor *x = op->in[0];
-    const int64_t step = x->c <= VDNI_LANES ? VDNI_LANES / x->c : 1, end = (row + 1) * x->w;
-    float buffer[VDNI_LANES];
+    const int64_t step = x->c <= VDNI_WALK_LANES ? VDNI_WALK_LANES / x->c : 1,
+                  end = (row + 1) * x->w;
+    float buffer[VDNI_WALK_LANES];
 
     for (int64_t pixel = row * x->w; pixel < end; pixel += step) {
         const int64_t pixels = min64(step, end - pixel);
-        if (x->c > VDNI_LANES) {
+        if (x->c > VDNI_WALK_LANES) {
             wide_pixel(op, pixel);
             continue;
         }
@@ -405,7 +405,7 @@ static void channel_backward_block(void *user, const vdni_block *b)
     const vdni_tensor *g = op->in[0];
     const uint16_t *argmax = op->in[1]->data;
     const int64_t c = op->out[0]->c, width = min64(c - b->lane, b->count);
-    float row[VDNI_LANES];
+    float row[VDNI_WALK_LANES];
 
     for (int64_t k = 0; k * width < b->count; k++) {
         const float mean = vdni_cpu_get(g, 2 * (b->pixel + k)) / (float)c;

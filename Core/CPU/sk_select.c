@@ -52,7 +52,7 @@ static VDNI_VECTOR void add_product(float *restrict y, const float *restrict a,
 static void forward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float buffer[VDNI_LANES], wide[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES], wide[VDNI_WALK_LANES];
     float *row = vdni_row_open(buffer, p->op->out[0], b->at);
     for (int64_t k = 0; k < BRANCHES; k++) {
         const float *u = vdni_row_read(wide, p->op->in[k], b->at, b->count);
@@ -68,7 +68,7 @@ static void forward_block(void *user, const vdni_block *b)
 static void backward_block(void *user, const vdni_block *b)
 {
     const plan *p = user;
-    float row[VDNI_LANES], wide[VDNI_LANES], g_wide[VDNI_LANES];
+    float row[VDNI_WALK_LANES], wide[VDNI_WALK_LANES], g_wide[VDNI_WALK_LANES];
     const float *g = vdni_row_read(g_wide, p->op->in[0], b->at, b->count);
     for (int64_t k = 0; k < BRANCHES; k++) {
         const float *u = vdni_row_read(wide, p->op->in[1 + k], b->at, b->count);

@@ -24,7 +24,7 @@ vdni_walk vdni_walk_of(const vdni_tensor *t)
     walk.chunks = (walk.pixels * t->c + CHUNK_ELEMENTS - 1) / CHUNK_ELEMENTS;
     if (walk.chunks > VDNI_CHUNKS) walk.chunks = VDNI_CHUNKS;
     if (walk.chunks > walk.pixels) walk.chunks = walk.pixels;
-    walk.width = t->c <= VDNI_LANES ? VDNI_LANES / t->c * t->c : t->c;
+    walk.width = t->c <= VDNI_WALK_LANES ? VDNI_WALK_LANES / t->c * t->c : t->c;
     return walk;
 }
 
@@ -44,7 +44,7 @@ static vdni_block block_at(const vdni_walk *walk, const area *a, int64_t pixel, 
 
 static int64_t block_pixels(const vdni_walk *walk)
 {
-    return walk->c <= VDNI_LANES ? VDNI_LANES / walk->c : 1;
+    return walk->c <= VDNI_WALK_LANES ? VDNI_WALK_LANES / walk->c : 1;
 }
 
 /* The chunk's pixels, one part of the channels after another. */
@@ -55,8 +55,8 @@ static void for_each_area(const job *j, int64_t index, void (*each)(const job *,
     const int64_t k = index % walk->chunks;
     a.begin = vdni_chunk_begin(walk->pixels, walk->chunks, k);
     a.end = vdni_chunk_begin(walk->pixels, walk->chunks, k + 1);
-    for (a.first = 0; a.first < walk->c; a.first += VDNI_LANES) {
-        a.width = walk->c - a.first < VDNI_LANES ? walk->c - a.first : VDNI_LANES;
+    for (a.first = 0; a.first < walk->c; a.first += VDNI_WALK_LANES) {
+        a.width = walk->c - a.first < VDNI_WALK_LANES ? walk->c - a.first : VDNI_WALK_LANES;
         each(j, &a);
     }
 }
@@ -90,7 +90,7 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void sum_area(const job *j, const area *a)
 {
-    float lanes[VDNI_WALK_SUMS][VDNI_LANES];
+    float lanes[VDNI_WALK_SUMS][VDNI_WALK_LANES];
     const vdni_walk *walk = j->walk;
     const int64_t step = block_pixels(walk);
     double *sums = j->sums + a->chunk * j->kinds * walk->c + a->first;
@@ -182,7 +182,7 @@ static VDNI_VECTOR void to_zero(double *restrict sum, double *restrict square,
  * lane's scatter about its mean: nothing is lost to cancellation, whatever the mean. */
 static void moments_area(const job *j, const area *a)
 {
-    float pivot[VDNI_LANES], s[VDNI_LANES], q[VDNI_LANES];
+    float pivot[VDNI_WALK_LANES], s[VDNI_WALK_LANES], q[VDNI_WALK_LANES];
     const vdni_walk *walk = j->walk;
     const int64_t step = block_pixels(walk);
     double *sums = j->sums + a->chunk * 2 * walk->c + a->first;
@@ -225,6 +225,6 @@ static VDNI_VECTOR void add(float *restrict row, const float *restrict x, int64_
 
 void vdni_row_add(float *row, const vdni_tensor *t, int64_t at, int64_t count)
 {
-    float buffer[VDNI_LANES];
+    float buffer[VDNI_WALK_LANES];
     if (t) add(row, vdni_row_read(buffer, t, at, count), count);
 }

@@ -1,7 +1,7 @@
 /* How the element-wise and reducing kernels of Core/CPU pass over an activation.
  *
- * An activation is cut into blocks of at most VDNI_LANES floats that begin at a pixel and hold
- * whole pixels; with more than VDNI_LANES channels a block is a part of one pixel instead. Element
+ * An activation is cut into blocks of at most VDNI_WALK_LANES floats that begin at a pixel and hold
+ * whole pixels; with more than VDNI_WALK_LANES channels a block is a part of one pixel instead. Element
  * i of a block is "lane" i: its channel is (lane + i) % c, the same for every block with the same
  * `lane`. So per-channel coefficients, repeated to the length of a block once, turn every kernel
  * into a flat loop over x[i], a[i], b[i] that the compiler vectorises for any number of channels.
@@ -14,7 +14,7 @@
 
 #include "CPU/cpu.h"
 
-enum { VDNI_LANES = 1024, VDNI_RUN = 16, VDNI_WALK_SUMS = 3 };
+enum { VDNI_WALK_LANES = 1024, VDNI_RUN = 16, VDNI_WALK_SUMS = 3 };
 
 typedef struct vdni_walk {
     int64_t n, pixels, c;
