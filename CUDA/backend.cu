@@ -3,6 +3,7 @@
 #include "CUDA/device.h"
 #include "CUDA/graph.h"
 #include "CUDA/libraries.h"
+#include "CUDA/stage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,8 @@ vdn_status set_up(vdn_ctx *ctx, vdni_device *device, int32_t index)
     VDN_CHECK(enter(ctx, device));
     VDN_CHECK(read_properties(ctx, device));
     VDNI_CUDA(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking));
+    VDNI_CUDA(cudaStreamCreateWithFlags(&device->up, cudaStreamNonBlocking));
+    VDNI_CUDA(cudaStreamCreateWithFlags(&device->down, cudaStreamNonBlocking));
     VDN_CHECK(set_limit(ctx, device));
     VDNI_CUDA(cudaMalloc((void **)&device->sums, VDNI_CUDA_SUMS_BYTES));
     if (device->flags & VDNI_PREPARE_PLAIN) return VDN_OK;
@@ -107,6 +110,8 @@ void cuda_close(vdn_ctx *ctx, vdni_device *device)
         vdni_free(ctx, b);
     }
     if (device->sums) (void)cudaFree(device->sums);
+    if (device->up) (void)cudaStreamDestroy(device->up);
+    if (device->down) (void)cudaStreamDestroy(device->down);
     if (device->stream) (void)cudaStreamDestroy(device->stream);
     vdni_free(ctx, device);
 }
@@ -129,48 +134,6 @@ void cuda_describe(const vdni_device *device, vdni_device_info *out)
 }
 
 /* ---- memory ---- */
-
-vdn_status cuda_allocate(vdn_ctx *ctx, vdni_device *device, void **out, int64_t bytes)
-{
-    block *b = nullptr;
-    *out = nullptr;
-    if (bytes > device->limit_bytes - device->now_bytes)
-        return vdni_fail(ctx, VDN_ERR_MEMORY,
-                         "%s: %lld bytes asked with %lld in use, the limit is %lld", device->name,
-                         (long long)bytes, (long long)device->now_bytes,
-                         (long long)device->limit_bytes);
-    VDN_CHECK(enter(ctx, device));
-    VDN_CHECK(VDNI_NEW(ctx, b, 1));
-    b->bytes = bytes > 0 ? bytes : 1;
-    const cudaError_t error = cudaMalloc(&b->data, (size_t)b->bytes);
-    if (error != cudaSuccess) {
-        char what[64];
-        (void)snprintf(what, sizeof what, "allocating %lld bytes", (long long)bytes);
-        vdni_free(ctx, b);
-        return vdni_cuda_fail(ctx, device, error, what);
-    }
-    b->next = static_cast<block *>(device->blocks);
-    device->blocks = b;
-    device->now_bytes += b->bytes;
-    if (device->now_bytes > device->peak_bytes) device->peak_bytes = device->now_bytes;
-    *out = b->data;
-    return VDN_OK;
-}
-
-void cuda_release(vdn_ctx *ctx, vdni_device *device, void *data)
-{
-    if (!data) return;
-    block *kept = nullptr, *b = static_cast<block *>(device->blocks);
-    for (; b && b->data != data; b = b->next) kept = b;
-    if (!b) return;
-    if (kept) kept->next = b->next;
-    else device->blocks = b->next;
-    device->now_bytes -= b->bytes;
-    (void)cudaSetDevice(device->index);
-    (void)cudaStreamSynchronize(device->stream);
-    (void)cudaFree(data);
-    vdni_free(ctx, b);
-}
 
 /* The host's block may be reused on return: pageable memory is staged by the runtime. */
 vdn_status cuda_put(vdn_ctx *ctx, vdni_device *device, void *to, const void *from, int64_t bytes)
@@ -288,13 +251,19 @@ vdni_backend make_table()
     table.open = cuda_open;
     table.close = cuda_close;
     table.describe = cuda_describe;
-    table.allocate = cuda_allocate;
-    table.release = cuda_release;
+    table.allocate = vdni_cuda_allocate;
+    table.release = vdni_cuda_release;
     table.put = cuda_put;
     table.get = cuda_get;
     table.copy = cuda_copy;
     table.zero = cuda_zero;
     table.synchronize = cuda_synchronize;
+    table.stage_create = vdni_cuda_stage_create;
+    table.stage_free = vdni_cuda_stage_free;
+    table.stage_send = vdni_cuda_stage_send;
+    table.stage_take = vdni_cuda_stage_take;
+    table.stage_fetch = vdni_cuda_stage_fetch;
+    table.stage_wait = vdni_cuda_stage_wait;
     table.prepare = cuda_prepare;
     table.unprepare = cuda_unprepare;
     table.run = cuda_run;
@@ -307,6 +276,48 @@ vdni_backend make_table()
 }
 
 } // namespace
+
+vdn_status vdni_cuda_allocate(vdn_ctx *ctx, vdni_device *device, void **out, int64_t bytes)
+{
+    block *b = nullptr;
+    *out = nullptr;
+    if (bytes > device->limit_bytes - device->now_bytes)
+        return vdni_fail(ctx, VDN_ERR_MEMORY,
+                         "%s: %lld bytes asked with %lld in use, the limit is %lld", device->name,
+                         (long long)bytes, (long long)device->now_bytes,
+                         (long long)device->limit_bytes);
+    VDN_CHECK(enter(ctx, device));
+    VDN_CHECK(VDNI_NEW(ctx, b, 1));
+    b->bytes = bytes > 0 ? bytes : 1;
+    const cudaError_t error = cudaMalloc(&b->data, (size_t)b->bytes);
+    if (error != cudaSuccess) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "allocating %lld bytes", (long long)bytes);
+        vdni_free(ctx, b);
+        return vdni_cuda_fail(ctx, device, error, what);
+    }
+    b->next = static_cast<block *>(device->blocks);
+    device->blocks = b;
+    device->now_bytes += b->bytes;
+    if (device->now_bytes > device->peak_bytes) device->peak_bytes = device->now_bytes;
+    *out = b->data;
+    return VDN_OK;
+}
+
+void vdni_cuda_release(vdn_ctx *ctx, vdni_device *device, void *data)
+{
+    if (!data) return;
+    block *kept = nullptr, *b = static_cast<block *>(device->blocks);
+    for (; b && b->data != data; b = b->next) kept = b;
+    if (!b) return;
+    if (kept) kept->next = b->next;
+    else device->blocks = b->next;
+    device->now_bytes -= b->bytes;
+    (void)cudaSetDevice(device->index);
+    (void)cudaStreamSynchronize(device->stream);
+    (void)cudaFree(data);
+    vdni_free(ctx, b);
+}
 
 vdn_status vdni_cuda_fail(vdn_ctx *ctx, const vdni_device *device, cudaError_t error,
                           const char *what)

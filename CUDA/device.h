@@ -1,7 +1,8 @@
 /* The CUDA twin: internal to CUDA/. Same stems as Core/CPU; arguments were checked by Ops/<op>.c.
  *
- * Every kernel is enqueued on the device's one stream and nothing here waits for it, except `get`,
- * `synchronize` and `optimize` (which returns a norm). All of it is C++17 without exceptions,
+ * Every kernel is enqueued on the device's one computing stream and nothing here waits for it, except
+ * `get`, `synchronize`, `stage_wait` and `optimize` (which returns a norm). What stages carry between
+ * host and device goes through two more. All of it is C++17 without exceptions,
  * RTTI or global constructors. */
 #ifndef VDNI_CUDA_DEVICE_H
 #define VDNI_CUDA_DEVICE_H
@@ -24,7 +25,8 @@ struct vdni_device {
     int32_t capability;      /* 75 for sm_75 */
     int32_t multiprocessors;
     uint32_t flags;          /* VDNI_PREPARE_... */
-    cudaStream_t stream;
+    cudaStream_t stream;   /* of the computing */
+    cudaStream_t up, down; /* of what stages copy beside it, there and back */
     int64_t limit_bytes, now_bytes, peak_bytes; /* of all blocks together */
     void *blocks;                   /* what allocate gave out */
     vdni_cuda_libraries *libraries; /* cuDNN and cuBLAS when they were found, NULL otherwise */
@@ -64,6 +66,11 @@ vdn_status vdni_cuda_optimize(vdn_ctx *ctx, vdni_device *device,
  * device's name and the runtime's reason. A sticky error stays: every later call fails too. */
 vdn_status vdni_cuda_fail(vdn_ctx *ctx, const vdni_device *device, cudaError_t error,
                           const char *what);
+
+/* Memory of the device, counted against its limit. */
+VDN_MUST_USE vdn_status vdni_cuda_allocate(vdn_ctx *ctx, vdni_device *device, void **out,
+                                           int64_t bytes);
+void vdni_cuda_release(vdn_ctx *ctx, vdni_device *device, void *data);
 
 /* On failure: return. Needs ctx and device in scope. */
 #define VDNI_CUDA(call)                                                                            \

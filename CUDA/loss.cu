@@ -30,7 +30,7 @@ struct job {
     const float *s, *eps, *class_weights, *weights;
     const uint8_t *target;
     float *ds, *terms;
-    int64_t n, pixels, k;
+    int64_t n, pixels, k, class_stride; /* of the class weights: 0 = the same for all images */
     float lambda[3], focal;
     bool per_pixel;
     int32_t pieces, sums; /* of an image, of a piece */
@@ -53,9 +53,9 @@ struct piece {
     }
 };
 
-__device__ inline float class_weight(const job &j, int label)
+__device__ inline float class_weight(const job &j, int64_t n, int label)
 {
-    return j.class_weights ? j.class_weights[label] : 1.0f;
+    return j.class_weights ? j.class_weights[n * j.class_stride + label] : 1.0f;
 }
 
 /* (1 - q)^f of the cross entropy ce = -log q. */
@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK) sigmoid_sums_kernel(job j)
     move<SIGMOID_SUMS>(total, run);
     sum_block<SIGMOID_SUMS>(total);
     if (threadIdx.x > 0) return;
-    const double c0 = class_weight(j, 0), c1 = class_weight(j, 1);
+    const double c0 = class_weight(j, at.n, 0), c1 = class_weight(j, at.n, 1);
     at.sums[VALID] = total[COUNTED];
     at.sums[WEIGHT] = c0 * (total[COUNTED] - total[ONES]) + c1 * total[ONES];
     at.sums[SIMPLE] = 4.0 * (double)j.weights[2 * at.n] * total[SQUARES];
@@ -145,11 +145,12 @@ struct sigmoid_gradient {
         const int label = j.target[i];
         float slope = 0.0f;
         if (label < 2) {
-            const factors &f = j.factor[vdni_quotient(i, j.pixels)];
+            const int64_t n = vdni_quotient(i, j.pixels);
+            const factors &f = j.factor[n];
             const float p = vdni_sigmoid(j.s[i]), d = p - (float)label;
             const float h = f.square * d + f.slope[0][label];
             const float focal = focal_slope(j, label == 1 ? p : 1.0f - p);
-            slope = f.ce * class_weight(j, label) * focal * d + p * (1.0f - p) * h;
+            slope = f.ce * class_weight(j, n, label) * focal * d + p * (1.0f - p) * h;
         }
         j.ds[i] = slope;
     }
@@ -158,7 +159,7 @@ struct sigmoid_gradient {
 /* ---- several channels ------------------------------------------------------------------------ */
 
 /* p is left in ds; zeros where the pixel does not count. */
-__device__ inline void add_softmax_pixel(const job &j, float *sum, int64_t at)
+__device__ inline void add_softmax_pixel(const job &j, float *sum, int64_t n, int64_t at)
 {
     const int k = (int)j.k, label = j.target[at];
     const float *s = j.s + at * k;
@@ -175,7 +176,7 @@ __device__ inline void add_softmax_pixel(const job &j, float *sum, int64_t at)
         const float d = (label == i ? 1.0f : 0.0f) - p[i];
         squares += d * d;
     }
-    const float weight = class_weight(j, label);
+    const float weight = class_weight(j, n, label);
     sum[VALID] += 1.0f;
     sum[WEIGHT] += weight;
     sum[SIMPLE] += squares;
@@ -218,7 +219,7 @@ __global__ void __launch_bounds__(VDNI_CUDA_BLOCK) softmax_sums_kernel(job j)
     double total[DICE] = {};
     int turns = 0;
     for (int64_t i = at.begin + threadIdx.x; i < at.end; i += VDNI_CUDA_BLOCK) {
-        add_softmax_pixel(j, run, i);
+        add_softmax_pixel(j, run, at.n, i);
         if (++turns % RUN == 0) move<DICE>(total, run);
     }
     move<DICE>(total, run);
@@ -239,8 +240,9 @@ struct softmax_gradient {
         const int k = (int)j.k, label = j.target[at];
         float *p = j.ds + at * k, mean = 0.0f;
         if (label >= k) return;
-        const factors &f = j.factor[vdni_quotient(at, j.pixels)];
-        const float ce = f.ce * class_weight(j, label) * focal_slope(j, p[label]);
+        const int64_t n = vdni_quotient(at, j.pixels);
+        const factors &f = j.factor[n];
+        const float ce = f.ce * class_weight(j, n, label) * focal_slope(j, p[label]);
         for (int i = 0; i < k; i++) mean += p[i] * part(f, p[i], i, label == i);
         for (int i = 0; i < k; i++) {
             const int m = label == i;
@@ -401,6 +403,7 @@ job job_of(const vdni_op *op, void *workspace)
     j.target = vdni_data<uint8_t>(op->in[is_noise ? 2 : 1]);
     j.weights = vdni_data<float>(op->in[is_noise ? 3 : 2]);
     j.class_weights = is_noise ? nullptr : vdni_data<float>(op->in[3]);
+    j.class_stride = j.class_weights && op->in[3]->n > 1 ? op->in[3]->c : 0;
     j.ds = vdni_data<float>(op->out[0]);
     j.terms = vdni_data<float>(op->out[1]);
     for (int i = 0; i < 3; i++) j.lambda[i] = op->a.lambda[i];

@@ -18,27 +18,48 @@ static vdn_status refuse(vdn_ctx *ctx, int64_t count, int64_t item_bytes, const 
                      (long long)count, (long long)item_bytes, why, (long long)ctx->now_bytes);
 }
 
-vdn_status vdni_alloc(vdn_ctx *ctx, void **out, int64_t count, int64_t item_bytes)
+/* Whether the context allows so much more. */
+static vdn_status check_room(vdn_ctx *ctx, int64_t count, int64_t item_bytes)
 {
-    *out = NULL;
     if (count < 0 || item_bytes < 1 || count > (INT64_MAX - 2 * ALIGNMENT) / item_bytes)
         return refuse(ctx, count, item_bytes, "size overflows");
     if (ctx->refuse_after >= 0 && ctx->allocations >= ctx->refuse_after)
         return refuse(ctx, count, item_bytes, "refused by a test");
-    const int64_t bytes = count * item_bytes;
-    if (ctx->max_memory_bytes > 0 && ctx->now_bytes > ctx->max_memory_bytes - bytes)
+    if (ctx->max_memory_bytes > 0 && ctx->now_bytes > ctx->max_memory_bytes - count * item_bytes)
         return refuse(ctx, count, item_bytes, "over the memory limit");
+    return VDN_OK;
+}
+
+static void count_bytes(vdn_ctx *ctx, int64_t bytes)
+{
+    ctx->allocations++;
+    ctx->now_bytes += bytes;
+    if (ctx->now_bytes > ctx->peak_bytes) ctx->peak_bytes = ctx->now_bytes;
+}
+
+vdn_status vdni_alloc(vdn_ctx *ctx, void **out, int64_t count, int64_t item_bytes)
+{
+    *out = NULL;
+    VDN_CHECK(check_room(ctx, count, item_bytes));
+    const int64_t bytes = count * item_bytes;
     const size_t total = ((size_t)bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     char *raw = aligned_alloc(ALIGNMENT, total);
     if (!raw) return refuse(ctx, count, item_bytes, "the system has no more");
     memset(raw, 0, total);
     *out = raw + ALIGNMENT;
     header_of(*out)->bytes = bytes;
-    ctx->allocations++;
-    ctx->now_bytes += bytes;
-    if (ctx->now_bytes > ctx->peak_bytes) ctx->peak_bytes = ctx->now_bytes;
+    count_bytes(ctx, bytes);
     return VDN_OK;
 }
+
+vdn_status vdni_hold_bytes(vdn_ctx *ctx, int64_t bytes)
+{
+    VDN_CHECK(check_room(ctx, bytes, 1));
+    count_bytes(ctx, bytes);
+    return VDN_OK;
+}
+
+void vdni_drop_bytes(vdn_ctx *ctx, int64_t bytes) { ctx->now_bytes -= bytes; }
 
 void vdni_free(vdn_ctx *ctx, void *block)
 {

@@ -17,6 +17,11 @@ void vdni_free(vdn_ctx *ctx, void *block);
 /* Grow or shrink to @p count items, keeping the contents; new items are zero. */
 VDN_MUST_USE vdn_status vdni_resize(vdn_ctx *ctx, void **block, int64_t count, int64_t item_bytes);
 
+/* Count bytes that come from elsewhere (a device's runtime) as one allocation under the same limits, and
+ * take them off again. */
+VDN_MUST_USE vdn_status vdni_hold_bytes(vdn_ctx *ctx, int64_t bytes);
+void vdni_drop_bytes(vdn_ctx *ctx, int64_t bytes);
+
 /* Copy of a string. */
 VDN_MUST_USE vdn_status vdni_strdup(vdn_ctx *ctx, char **out, const char *text);
 

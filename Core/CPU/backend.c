@@ -82,6 +82,44 @@ static vdn_status cpu_synchronize(vdn_ctx *ctx, vdni_device *device)
     return VDN_OK;
 }
 
+/* ---- stages: the block itself is the twin ---- */
+
+static vdn_status cpu_stage_create(vdn_ctx *ctx, vdni_device *device, vdni_stage *out,
+                                   int64_t bytes, int32_t twin)
+{
+    (void)device;
+    (void)twin;
+    *out = (vdni_stage){ .bytes = bytes };
+    return vdni_alloc(ctx, &out->host, bytes, 1);
+}
+
+static void cpu_stage_free(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage)
+{
+    (void)device;
+    vdni_free(ctx, stage->host);
+    *stage = (vdni_stage){ .host = NULL };
+}
+
+static vdn_status cpu_stage_rest(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage)
+{
+    (void)ctx;
+    (void)device;
+    (void)stage;
+    return VDN_OK;
+}
+
+static vdn_status cpu_stage_take(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage, void *to,
+                                 int64_t offset, int64_t bytes)
+{
+    return cpu_copy(ctx, device, to, (const char *)stage->host + offset, bytes);
+}
+
+static vdn_status cpu_stage_fetch(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage,
+                                  const void *from, int64_t bytes)
+{
+    return cpu_copy(ctx, device, stage->host, from, bytes);
+}
+
 /* First kind of each stem, in op.h order, with its table. */
 static const struct {
     vdni_op_kind first;
@@ -161,6 +199,12 @@ const vdni_backend *vdni_cpu_backend(void)
         .copy = cpu_copy,
         .zero = cpu_zero,
         .synchronize = cpu_synchronize,
+        .stage_create = cpu_stage_create,
+        .stage_free = cpu_stage_free,
+        .stage_send = cpu_stage_rest,
+        .stage_take = cpu_stage_take,
+        .stage_fetch = cpu_stage_fetch,
+        .stage_wait = cpu_stage_rest,
         .prepare = cpu_prepare,
         .unprepare = cpu_unprepare,
         .run = cpu_run,

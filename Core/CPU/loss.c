@@ -23,16 +23,16 @@ typedef struct {
     const float *s, *eps, *class_weights, *weights;
     const uint8_t *target;
     float *ds, *terms;
-    int64_t n, pixels, k;
+    int64_t n, pixels, k, class_stride; /* of the class weights: 0 = the same for all images */
     float lambda[3];
     double focal;
     int per_pixel;
     sums *piece; /* n * PIECES */
 } job;
 
-static double class_weight(const job *j, uint8_t label)
+static double class_weight(const job *j, int64_t n, uint8_t label)
 {
-    return j->class_weights ? j->class_weights[label] : 1.0;
+    return j->class_weights ? j->class_weights[n * j->class_stride + label] : 1.0;
 }
 
 /* (1 - q)^f of the cross entropy @p ce = -log q. */
@@ -66,7 +66,7 @@ static double softmax_pixel(float *p, const float *s, int64_t k, uint8_t label)
     return (double)(top - s[label]) + (double)logf(sum);
 }
 
-static void add_softmax_pixel(const job *j, int64_t at, double w, sums *sum)
+static void add_softmax_pixel(const job *j, int64_t n, int64_t at, sums *sum)
 {
     const uint8_t label = j->target[at];
     float *const p = j->ds + at * j->k;
@@ -74,7 +74,7 @@ static void add_softmax_pixel(const job *j, int64_t at, double w, sums *sum)
         memset(p, 0, (size_t)j->k * sizeof *p);
         return;
     }
-    const double c = class_weight(j, label);
+    const double c = class_weight(j, n, label), w = j->weights[2 * n];
     sum->valid += 1.0;
     sum->weight += c;
     const double ce = softmax_pixel(p, j->s + at * j->k, j->k, label);
@@ -132,7 +132,7 @@ static void add_focal(const job *j, int64_t first, int64_t count, double ce[2])
 }
 
 /* Pixels first .. first + count - 1; a last block is padded with pixels that do not count. */
-static void add_sigmoid_piece(const job *j, int64_t first, int64_t count, double w, sums *sum)
+static void add_sigmoid_piece(const job *j, int64_t n, int64_t first, int64_t count, sums *sum)
 {
     double total[SIGMOID_SUMS] = { 0 };
     for (int64_t i = 0; i < count; i += BLOCK) {
@@ -147,10 +147,10 @@ static void add_sigmoid_piece(const job *j, int64_t first, int64_t count, double
             for (int l = 0; l < LANES; l++) total[k] += (double)lanes[k][l];
     }
     if (j->focal > 0.0) add_focal(j, first, count, &total[CE0]);
-    const double c0 = class_weight(j, 0), c1 = class_weight(j, 1);
+    const double c0 = class_weight(j, n, 0), c1 = class_weight(j, n, 1);
     sum->valid = total[VALID];
     sum->weight = c0 * (total[VALID] - total[ONES]) + c1 * total[ONES];
-    sum->simple = 4.0 * w * total[SQUARES];
+    sum->simple = 4.0 * (double)j->weights[2 * n] * total[SQUARES];
     sum->ce = c0 * total[CE0] + c1 * total[CE1];
     sum->dice[0] = total[P1];
     sum->dice[1] = total[P];
@@ -163,14 +163,13 @@ static void sum_piece(void *user, int64_t i)
     const int64_t n = i / PIECES, k = i % PIECES;
     const int64_t begin = vdni_chunk_begin(j->pixels, PIECES, k);
     const int64_t end = vdni_chunk_begin(j->pixels, PIECES, k + 1);
-    const double w = j->weights[2 * n];
     sums *const sum = &j->piece[i];
     memset(sum, 0, sizeof *sum);
     if (j->k == 1) {
-        add_sigmoid_piece(j, n * j->pixels + begin, end - begin, w, sum);
+        add_sigmoid_piece(j, n, n * j->pixels + begin, end - begin, sum);
         return;
     }
-    for (int64_t p = begin; p < end; p++) add_softmax_pixel(j, n * j->pixels + p, w, sum);
+    for (int64_t p = begin; p < end; p++) add_softmax_pixel(j, n, n * j->pixels + p, sum);
 }
 
 /* Add the pieces of image @p n into its first piece, in order. */
@@ -262,11 +261,11 @@ static void focal_gradient(const job *j, int64_t first, int64_t count, const fac
     }
 }
 
-static void softmax_gradient(const job *j, const factors *f, int64_t at)
+static void softmax_gradient(const job *j, const factors *f, int64_t n, int64_t at)
 {
     const uint8_t label = j->target[at];
     float *const p = j->ds + at * j->k;
-    const float ce = f->ce * (float)class_weight(j, label) * focal_slope(j, p[label]);
+    const float ce = f->ce * (float)class_weight(j, n, label) * focal_slope(j, p[label]);
     float h[VDNI_LOSS_MAX_CHANNELS], mean = 0.0f;
     for (int64_t i = 0; i < j->k; i++) {
         const int m = label == i;
@@ -286,7 +285,7 @@ static void differentiate_piece(void *user, int64_t i)
     const int64_t first = n * j->pixels;
     const factors f = factors_of(j, n);
     if (j->k == 1) {
-        const float ce[2] = { f.ce * (float)class_weight(j, 0), f.ce * (float)class_weight(j, 1) };
+        const float ce[2] = { f.ce * (float)class_weight(j, n, 0), f.ce * (float)class_weight(j, n, 1) };
         if (j->focal > 0.0) {
             focal_gradient(j, first + begin, end - begin, &f, ce);
             return;
@@ -295,7 +294,7 @@ static void differentiate_piece(void *user, int64_t i)
         return;
     }
     for (int64_t at = first + begin; at < first + end; at++)
-        if (j->target[at] < j->k) softmax_gradient(j, &f, at);
+        if (j->target[at] < j->k) softmax_gradient(j, &f, n, at);
 }
 
 static vdn_status run_segmentation(vdn_ctx *ctx, vdni_device *device, const vdni_op *op,
@@ -306,6 +305,7 @@ static vdn_status run_segmentation(vdn_ctx *ctx, vdni_device *device, const vdni
               .target = op->in[1]->data,
               .weights = op->in[2]->data,
               .class_weights = op->in[3] ? op->in[3]->data : NULL,
+              .class_stride = op->in[3] && op->in[3]->n > 1 ? op->in[3]->c : 0,
               .ds = op->out[0]->data,
               .terms = op->out[1]->data,
               .n = s->n,

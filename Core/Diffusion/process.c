@@ -54,6 +54,11 @@ void vdni_process_decode(float row[VDNI_TERMS], const vdni_schedule *schedule, i
     set(row, -sqrt(1.0 - schedule->abar[t]) / root, 1.0 / root, 1.0 - 1.0 / root, 0.0);
 }
 
+void vdni_process_input(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t, double rho)
+{
+    set(row, 1.0 / sqrt(rho * rho + 1.0 - schedule->abar[t]), 0.0, 0.0, 0.0);
+}
+
 void vdni_process_unshift(float row[VDNI_TERMS]) { row[VDNI_TERM_F] = 0.0f; }
 
 void vdni_process_start_unshifted(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t)

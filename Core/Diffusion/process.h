@@ -40,6 +40,10 @@ void vdni_process_literal(float row[VDNI_TERMS], const vdni_schedule *schedule, 
  * x0 = f + (x - f - sqrt(1 - abar) eps) / sqrt(abar). 1 <= t <= T, abar_t > 0. */
 void vdni_process_decode(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t);
 
+/* What the network reads of the state with norm_in, x / sqrt(rho^2 + 1 - abar_t): about as large at
+ * every t (model.md 1.5). One term, the first. */
+void vdni_process_input(float row[VDNI_TERMS], const vdni_schedule *schedule, int64_t t, double rho);
+
 /* The process without a shift (f = 0 in every equation) from a row of the shifted one: f drops out. */
 void vdni_process_unshift(float row[VDNI_TERMS]);
 /* Its start: the prior is noised as a mask would be. */

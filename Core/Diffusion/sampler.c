@@ -2,250 +2,10 @@
 
 #include "Base/memory.h"
 #include "Diffusion/process.h"
-#include "Net/condition_unet.h"
-#include "Net/diffusion_unet.h"
+#include "Diffusion/sampler_state.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { PLAN_CONDITION, PLAN_GATES, PLAN_START, PLAN_STEP, PLAN_COUNT };
-
-struct vdni_sampler {
-    vdni_config config;
-    vdni_sampler_options options;
-    vdni_schedule *schedule;
-    int64_t *grid; /* times of the steps, 0 first */
-    vdni_plan *plans[PLAN_COUNT];
-    void *arena, *workspace;
-    float *host;        /* code, skip and foreground on the way to the device */
-    float *flipped;     /* image, with mirror */
-    unsigned char *rows; /* what each step of a run is told, and the start: host */
-    void *device_rows;   /* the same on the device */
-    void *recording;     /* of a step */
-    int32_t step_state;  /* 0: no step has run yet; 1: one has; 2: recording was tried */
-
-    /* tensors by plan */
-    vdni_id image, logits;                                           /* condition */
-    vdni_id foreground;                                              /* gates */
-    vdni_cache cached;                                               /* of both */
-    vdni_id start_keys, start_coefficients, start_prior, start_x;    /* start */
-    vdni_step_inputs in;                                             /* step */
-    vdni_id projection[VDNI_MAX_LEVELS], gate[VDNI_MAX_LEVELS];
-    vdni_id coefficients, decode, sigma, keys, next;
-    vdni_id estimate; /* of the mask: its probability, or its code in the noise modes */
-};
-
-/* What a step is told, per image: its key, then rows of coefficients, then its time. */
-enum { ROW_STEP, ROW_DECODE, ROW_SIGMA, ROWS };
-
-/* ---- the four graphs ---- */
-
-typedef struct {
-    const vdni_config *config;
-    const vdni_sampler_options *options;
-    vdni_sampler *s;
-} maker;
-
-static void mask_shape(int64_t nhwc[4], const maker *m, int64_t channels)
-{
-    nhwc[0] = m->options->batch;
-    nhwc[1] = m->options->height;
-    nhwc[2] = m->options->width;
-    nhwc[3] = channels;
-}
-
-static vdni_id mask_input(vdni_graph *g, const maker *m, const char *name, int64_t channels)
-{
-    int64_t nhwc[4];
-    mask_shape(nhwc, m, channels);
-    return vdni_input(g, name, nhwc, VDNI_F32);
-}
-
-static void numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem, int32_t i)
-{
-    (void)snprintf(name, VDNI_TENSOR_NAME_BYTES, "%s%d", stem, (int)i);
-}
-
-/* Without a refiner there is the condition net only. */
-static int plan_count(const vdni_config *config)
-{
-    return vdni_has_refiner(config) ? PLAN_COUNT : PLAN_CONDITION + 1;
-}
-
-/* The features end with their projections: only those are kept for the steps. */
-static void build_condition(vdni_graph *g, const maker *m)
-{
-    char name[VDNI_TENSOR_NAME_BYTES];
-    const int refines = vdni_has_refiner(m->config);
-    m->s->image = mask_input(g, m, "image", m->config->image_channels);
-    const vdni_condition condition =
-        vdni_condition_unet(g, m->config, m->s->image, refines ? &m->s->cached : NULL);
-    m->s->logits = vdni_output(g, condition.logits, "logits");
-    for (int32_t l = 0; refines && l < m->config->levels; l++) {
-        if (m->s->cached.projection[l] == VDNI_NONE) continue;
-        numbered(name, "projection", l);
-        vdni_output(g, m->s->cached.projection[l], name);
-    }
-}
-
-static void build_gates(vdni_graph *g, const maker *m)
-{
-    char name[VDNI_TENSOR_NAME_BYTES];
-    m->s->foreground = mask_input(g, m, "foreground", 1);
-    vdni_condition_gates(g, m->config, &m->s->cached, m->s->foreground);
-    for (int32_t l = 0; vdni_has_gates(m->config) && l < m->config->levels; l++) {
-        numbered(name, "gate", l);
-        vdni_output(g, m->s->cached.gate[l], name);
-    }
-}
-
-/* x = f + sqrt(1 - abar) n, or n alone in the literal mode (its coefficient of f is 0). Flips: coins
- * of the prior's probability. */
-static void build_start(vdni_graph *g, const maker *m)
-{
-    const int64_t batch = m->options->batch;
-    const int64_t keys[4] = { batch, 1, 1, VDNI_NOISE_KEY_WORDS }, four[4] = { batch, 1, 1, 4 };
-    int64_t nhwc[4];
-    mask_shape(nhwc, m, m->config->mask_channels);
-    m->s->start_keys = vdni_input(g, "keys", keys, VDNI_I32);
-    m->s->start_coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
-    m->s->start_prior = vdni_borrow(g, vdni_input(g, "prior", nhwc, VDNI_F32));
-    const vdni_id terms[2] = { m->s->start_prior, vdni_noise(g, m->s->start_keys, nhwc) };
-    const vdni_id x = m->config->process == VDNI_PROCESS_BERNOULLI
-                          ? vdni_draw(g, terms[0], terms[1])
-                          : vdni_combine(g, m->s->start_coefficients, terms, 2);
-    m->s->start_x = vdni_borrow(g, vdni_output(g, x, "x"));
-}
-
-static void step_inputs(vdni_graph *g, const maker *m)
-{
-    const int64_t k = m->config->mask_channels, batch = m->options->batch;
-    const int64_t one[4] = { batch, 1, 1, 1 }, four[4] = { batch, 1, 1, 4 };
-    const int64_t keys[4] = { batch, 1, 1, VDNI_NOISE_KEY_WORDS };
-    vdni_sampler *s = m->s;
-
-    s->in.x = mask_input(g, m, "x", k);
-    s->in.prior = mask_input(g, m, "prior", k);
-    s->in.image = vdni_borrow(g, mask_input(g, m, "image", m->config->image_channels));
-    s->in.skip = m->config->prior_skip ? mask_input(g, m, "skip", k) : VDNI_NONE;
-    s->in.t = vdni_input(g, "t", one, VDNI_F32);
-    s->coefficients = vdni_input(g, "coefficients", four, VDNI_F32);
-    if (vdni_gives_noise(m->config)) s->decode = vdni_input(g, "decode", four, VDNI_F32);
-    if (m->config->learn_sigma) s->sigma = vdni_input(g, "sigma", four, VDNI_F32);
-    s->keys = vdni_input(g, "keys", keys, VDNI_I32);
-}
-
-static vdni_cache cache_inputs(vdni_graph *g, const maker *m)
-{
-    char name[VDNI_TENSOR_NAME_BYTES];
-    vdni_cache cache;
-    vdni_cache_clear(&cache);
-    for (int32_t l = 0; l < m->config->levels; l++) {
-        const int64_t ds = (int64_t)m->config->stem_down << l;
-        int64_t nhwc[4] = { m->options->batch, m->options->height / ds, m->options->width / ds,
-                            vdni_level_in(m->config, l) };
-        numbered(name, "projection", l);
-        if (vdni_fuses_at(m->config, l))
-            cache.projection[l] = vdni_borrow(g, vdni_input(g, name, nhwc, m->options->activation));
-        nhwc[3] = 1;
-        numbered(name, "gate", l);
-        if (vdni_has_gates(m->config))
-            cache.gate[l] = vdni_borrow(g, vdni_input(g, name, nhwc, VDNI_F32));
-        m->s->projection[l] = cache.projection[l];
-        m->s->gate[l] = cache.gate[l];
-    }
-    return cache;
-}
-
-static vdni_id noise_of(vdni_graph *g, const maker *m)
-{
-    int64_t nhwc[4];
-    mask_shape(nhwc, m, m->config->mask_channels);
-    return vdni_noise(g, m->s->keys, nhwc);
-}
-
-/* The sum of the terms after @p estimate in its place; the noise when the step has some. */
-static vdni_id linear_step(vdni_graph *g, const maker *m, vdni_id estimate, int noisy)
-{
-    const int shifted = m->config->process == VDNI_PROCESS_SHIFTED &&
-                        m->config->param != VDNI_PARAM_LITERAL;
-    const vdni_id terms[VDNI_TERMS] = {
-        [VDNI_TERM_X0] = estimate,
-        [VDNI_TERM_X] = m->s->in.x,
-        [VDNI_TERM_F] = shifted ? m->s->in.prior : VDNI_NONE,
-        [VDNI_TERM_NOISE] = noisy ? noise_of(g, m) : VDNI_NONE,
-    };
-    return vdni_combine(g, m->s->coefficients, terms, VDNI_TERMS);
-}
-
-/* The mask that the noise means, cut to the code's range, takes the place of x0. */
-static vdni_id noise_step(vdni_graph *g, const maker *m, vdni_id out)
-{
-    vdni_sampler *s = m->s;
-    vdni_id parts[2] = { out, VDNI_NONE };
-    const int learned = m->config->learn_sigma;
-    if (learned) vdni_split(g, out, m->config->mask_channels, parts);
-    const vdni_id terms[3] = { parts[0], s->in.x,
-                               m->config->process == VDNI_PROCESS_SHIFTED ? s->in.prior : VDNI_NONE };
-    s->estimate = vdni_output(
-        g, vdni_combine_bounded(g, s->decode, terms, 3, (float)m->config->signal_scale), "estimate");
-    if (!learned) return linear_step(g, m, s->estimate, m->options->eta > 0.0);
-    const vdni_id mean = linear_step(g, m, s->estimate, 0);
-    return vdni_ancestral(g, mean, parts[1], noise_of(g, m), s->sigma);
-}
-
-static vdni_id flip_step(vdni_graph *g, const maker *m, vdni_id out)
-{
-    vdni_sampler *s = m->s;
-    s->estimate = vdni_output(g, vdni_flip(g, out, s->in.x), "estimate");
-    const vdni_id terms[2] = { s->estimate, s->in.x };
-    return vdni_draw(g, vdni_combine(g, s->coefficients, terms, 2), noise_of(g, m));
-}
-
-static vdni_id mask_step(vdni_graph *g, const maker *m, vdni_id out)
-{
-    const vdni_id code =
-        vdni_encode(g, out, (float)m->config->signal_scale, 0, &m->s->estimate);
-    vdni_output(g, m->s->estimate, "probability");
-    return linear_step(g, m, code, m->options->eta > 0.0);
-}
-
-/* x is renewed in place: `next` is given the memory of `x` when the plans are bound. */
-static void build_step(vdni_graph *g, const maker *m)
-{
-    const vdni_config *config = m->config;
-    vdni_sampler *s = m->s;
-    step_inputs(g, m);
-    const vdni_cache cache = cache_inputs(g, m);
-    const vdni_id out = vdni_diffusion_unet(g, config, &s->in, &cache);
-    const vdni_id next = config->process == VDNI_PROCESS_BERNOULLI ? flip_step(g, m, out)
-                         : vdni_gives_noise(config)                ? noise_step(g, m, out)
-                         : config->param == VDNI_PARAM_LITERAL     ? linear_step(g, m, out, 1)
-                                                                   : mask_step(g, m, out);
-    s->next = vdni_borrow(g, vdni_output(g, next, "next"));
-}
-
-static vdn_status build(vdn_ctx *ctx, vdni_graph **out, int which, const maker *m,
-                        vdni_parameters *table)
-{
-    vdni_graph *g = NULL;
-    *out = NULL;
-    VDN_CHECK(vdni_graph_create(ctx, &g, table, m->options->activation, 0));
-    switch (which) {
-    case PLAN_CONDITION: build_condition(g, m); break;
-    case PLAN_GATES: build_gates(g, m); break;
-    case PLAN_START: build_start(g, m); break;
-    default: build_step(g, m); break;
-    }
-    if (vdni_graph_status(g) == VDN_OK) {
-        *out = g;
-        return VDN_OK;
-    }
-    const vdn_status status = vdni_graph_status(g);
-    vdni_graph_free(ctx, g);
-    return status;
-}
 
 /* ---- life ---- */
 
@@ -262,6 +22,23 @@ static int64_t row_bytes(const vdni_sampler *s)
 }
 
 static int64_t rows_bytes(const vdni_sampler *s) { return (s->options.steps + 1) * row_bytes(s); }
+
+static int64_t image_bytes(const vdni_sampler *s)
+{
+    return pixels_of(s) * s->config.image_channels * (int64_t)sizeof(float);
+}
+
+static int64_t mask_bytes(const vdni_sampler *s)
+{
+    return pixels_of(s) * s->config.mask_channels * (int64_t)sizeof(float);
+}
+
+/* Of the twins, on a device with memory of its own. */
+static int64_t twin_bytes(const vdni_sampler *s, const vdni_backend *backend)
+{
+    if (backend->shares_host_memory) return 0;
+    return 2 * mask_bytes(s) + (s->config.mirror ? 0 : image_bytes(s));
+}
 
 static void forget_ids(vdni_sampler *s)
 {
@@ -297,10 +74,9 @@ static vdn_status check_options(vdn_ctx *ctx, const vdni_config *config,
 static vdn_status create_plans(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler_weights *weights,
                                int64_t *arena_bytes, int64_t *workspace_bytes)
 {
-    const maker m = { &s->config, &s->options, s };
-    for (int i = 0; i < plan_count(&s->config); i++) {
+    for (int i = 0; i < vdni_sampler_plans(&s->config); i++) {
         vdni_graph *g = NULL;
-        VDN_CHECK(build(ctx, &g, i, &m, weights->table));
+        VDN_CHECK(vdni_sampler_graph(ctx, &g, s, i, weights->table));
         const vdn_status status = vdni_plan_create(ctx, &s->plans[i], g, ctx->backend, ctx->device);
         vdni_graph_free(ctx, g);
         VDN_CHECK(status);
@@ -325,7 +101,7 @@ static vdn_status connect(vdn_ctx *ctx, vdni_sampler *s)
             alias(ctx, s, PLAN_STEP, s->projection[l], PLAN_CONDITION, s->cached.projection[l]));
         VDN_CHECK(alias(ctx, s, PLAN_STEP, s->gate[l], PLAN_GATES, s->cached.gate[l]));
     }
-    VDN_CHECK(alias(ctx, s, PLAN_STEP, s->in.image, PLAN_CONDITION, s->image));
+    VDN_CHECK(alias(ctx, s, PLAN_STEP, s->in.image, PLAN_CONDITION, s->image_id));
     VDN_CHECK(alias(ctx, s, PLAN_START, s->start_prior, PLAN_STEP, s->in.prior));
     VDN_CHECK(alias(ctx, s, PLAN_START, s->start_x, PLAN_STEP, s->in.x));
     return alias(ctx, s, PLAN_STEP, s->next, PLAN_STEP, s->in.x);
@@ -335,7 +111,7 @@ static vdn_status bind(vdn_ctx *ctx, vdni_sampler *s, const vdni_sampler_weights
 {
     const vdni_plan_binding binding = { s->arena, s->workspace, weights->values, NULL,
                                         weights->version };
-    for (int i = 0; i < plan_count(&s->config); i++)
+    for (int i = 0; i < vdni_sampler_plans(&s->config); i++)
         VDN_CHECK(vdni_plan_bind(ctx, s->plans[i], &binding));
     return vdni_has_refiner(&s->config) ? connect(ctx, s) : VDN_OK;
 }
@@ -347,8 +123,24 @@ static vdn_status create_rows(vdn_ctx *ctx, vdni_sampler *s)
     VDN_CHECK(vdni_schedule_create(ctx, &s->schedule, config->schedule, config->time_steps));
     VDN_CHECK(VDNI_NEW(ctx, s->grid, (int64_t)o->steps + 1));
     VDN_CHECK(vdni_process_grid(ctx, s->grid, s->schedule, o->steps, o->start));
-    VDN_CHECK(VDNI_NEW(ctx, s->rows, rows_bytes(s)));
+    for (int i = 0; i < 2; i++)
+        VDN_CHECK(ctx->backend->stage_create(ctx, ctx->device, &s->rows[i], rows_bytes(s), 0));
     return ctx->backend->allocate(ctx, ctx->device, &s->device_rows, rows_bytes(s));
+}
+
+/* Only what can move while the device computes something else has a twin. */
+static vdn_status create_stages(vdn_ctx *ctx, vdni_sampler *s)
+{
+    const vdni_backend *b = ctx->backend;
+    const int refines = vdni_has_refiner(&s->config), mirrors = s->config.mirror;
+    const int64_t foreground = pixels_of(s) * (int64_t)sizeof(float);
+    const int64_t planes = refines ? 2 * mask_bytes(s) + foreground : mask_bytes(s);
+    VDN_CHECK(b->stage_create(ctx, ctx->device, &s->image, image_bytes(s), !mirrors));
+    if (mirrors) VDN_CHECK(b->stage_create(ctx, ctx->device, &s->flipped, image_bytes(s), 0));
+    VDN_CHECK(b->stage_create(ctx, ctx->device, &s->planes, planes, 0));
+    for (int i = 0; i < 2; i++)
+        VDN_CHECK(b->stage_create(ctx, ctx->device, &s->found[i], mask_bytes(s), 1));
+    return refines ? create_rows(ctx, s) : VDN_OK;
 }
 
 vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_config *config,
@@ -358,7 +150,6 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     vdn_status status = VDN_OK;
     vdni_sampler *s = NULL;
     int64_t arena_bytes = 0, workspace_bytes = 0;
-    int64_t pixels = 0;
 
     *out = NULL;
     VDN_CHECK(check_options(ctx, config, options));
@@ -367,10 +158,7 @@ vdn_status vdni_sampler_create(vdn_ctx *ctx, vdni_sampler **out, const vdni_conf
     s->config = *config;
     s->options = *options;
     if (s->options.batch == 0) s->options.batch = 1;
-    pixels = pixels_of(s);
-    VDN_TRY(VDNI_NEW(ctx, s->host, pixels * (2 * config->mask_channels + 1)));
-    if (config->mirror) VDN_TRY(VDNI_NEW(ctx, s->flipped, pixels * config->image_channels));
-    if (vdni_has_refiner(config)) VDN_TRY(create_rows(ctx, s));
+    VDN_TRY(create_stages(ctx, s));
     VDN_TRY(create_plans(ctx, s, weights, &arena_bytes, &workspace_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->arena, arena_bytes));
     VDN_TRY(ctx->backend->allocate(ctx, ctx->device, &s->workspace, workspace_bytes));
@@ -392,9 +180,10 @@ void vdni_sampler_free(vdn_ctx *ctx, vdni_sampler *s)
     vdni_schedule_free(ctx, s->schedule);
     vdni_free(ctx, s->grid);
     if (s->device_rows) ctx->backend->release(ctx, ctx->device, s->device_rows);
-    vdni_free(ctx, s->rows);
-    vdni_free(ctx, s->host);
-    vdni_free(ctx, s->flipped);
+    vdni_stage *const stages[] = { &s->image,   &s->flipped, &s->planes,  &s->rows[0],
+                                   &s->rows[1], &s->found[0], &s->found[1] };
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
+        ctx->backend->stage_free(ctx, ctx->device, stages[i]);
     vdni_free(ctx, s);
 }
 
@@ -409,20 +198,21 @@ vdn_status vdni_sampler_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
     VDN_CHECK(check_options(ctx, config, options));
     VDN_TRY(VDNI_NEW(ctx, scratch, 1));
     forget_ids(scratch);
+    scratch->config = *config;
     scratch->options = *options;
     if (options->batch == 0) scratch->options.batch = 1;
-    const maker m = { config, &scratch->options, scratch };
-    for (int i = 0; i < plan_count(config); i++) {
+    for (int i = 0; i < vdni_sampler_plans(config); i++) {
         vdni_graph *g = NULL;
         vdni_plan_memory memory;
-        VDN_TRY(build(ctx, &g, i, &m, &table));
+        VDN_TRY(vdni_sampler_graph(ctx, &g, scratch, i, &table));
         status = vdni_plan_estimate(ctx, &memory, g);
         vdni_graph_free(ctx, g);
         if (status != VDN_OK) goto done;
         if (memory.arena_bytes > arena) arena = memory.arena_bytes;
         state += memory.state_bytes;
     }
-    *bytes = arena + state + (vdni_has_refiner(config) ? rows_bytes(scratch) : 0);
+    *bytes = arena + state + twin_bytes(scratch, ctx->backend) +
+             (vdni_has_refiner(config) ? rows_bytes(scratch) : 0);
 done:
     vdni_parameters_free(ctx, &table);
     vdni_free(ctx, scratch);
@@ -431,38 +221,68 @@ done:
 
 /* ---- runs ---- */
 
-static vdn_status put(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id, const void *from)
+/* What lies at @p from in the stage's block into input @p id of @p plan. */
+static vdn_status take(vdn_ctx *ctx, vdni_sampler *s, vdni_stage *stage, const void *from, int plan,
+                       vdni_id id)
 {
     if (id == VDNI_NONE) return VDN_OK;
     const vdni_tensor *t = vdni_plan_tensor(s->plans[plan], id);
-    return vdni_plan_put(ctx, s->plans[plan], id, from, vdni_tensor_bytes(t));
+    return ctx->backend->stage_take(ctx, ctx->device, stage, t->data,
+                                    (const char *)from - (const char *)stage->host,
+                                    vdni_tensor_bytes(t));
 }
 
 vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *s, const float *prior)
 {
     const int64_t pixels = pixels_of(s), k = s->config.mask_channels;
-    const vdni_prior_planes planes = { s->host, s->host + pixels * k, s->host + 2 * pixels * k };
+    float *const host = s->planes.host;
+    const vdni_prior_planes planes = { host, host + pixels * k, host + 2 * pixels * k };
 
+    VDN_CHECK(ctx->backend->stage_wait(ctx, ctx->device, &s->planes));
     if (!vdni_has_refiner(&s->config)) { /* it is the result of every run */
-        memcpy(s->host, prior, (size_t)(pixels * k) * sizeof *prior);
+        if (prior != host) memcpy(host, prior, (size_t)mask_bytes(s));
         return VDN_OK;
     }
     vdni_prior_inputs(&planes, prior, pixels, &s->config, ctx->threads);
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.prior, planes.code));
-    VDN_CHECK(put(ctx, s, PLAN_STEP, s->in.skip, planes.skip));
-    VDN_CHECK(put(ctx, s, PLAN_GATES, s->foreground, planes.foreground));
+    VDN_CHECK(take(ctx, s, &s->planes, planes.code, PLAN_STEP, s->in.prior));
+    VDN_CHECK(take(ctx, s, &s->planes, planes.skip, PLAN_STEP, s->in.skip));
+    VDN_CHECK(take(ctx, s, &s->planes, planes.foreground, PLAN_GATES, s->foreground));
     return vdni_plan_run(ctx, s->plans[PLAN_GATES], VDNI_RUN_ALL);
 }
 
-static vdn_status run_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+/* Begin the way back of @p id. */
+static vdn_status fetch(vdn_ctx *ctx, vdni_sampler *s, int plan, vdni_id id)
 {
-    const int64_t pixels = pixels_of(s);
-    const int32_t k = s->config.mask_channels;
-    VDN_CHECK(put(ctx, s, PLAN_CONDITION, s->image, image));
+    const vdni_tensor *t = vdni_plan_tensor(s->plans[plan], id);
+    VDN_CHECK(ctx->backend->stage_fetch(ctx, ctx->device, &s->found[s->begun % 2], t->data,
+                                        mask_bytes(s)));
+    s->begun++;
+    return VDN_OK;
+}
+
+/* The oldest of what is on its way back. */
+static vdn_status next_found(vdn_ctx *ctx, vdni_sampler *s, float **out)
+{
+    vdni_stage *stage = &s->found[s->ended % 2];
+    *out = stage->host;
+    VDN_CHECK(ctx->backend->stage_wait(ctx, ctx->device, stage));
+    s->ended++;
+    return VDN_OK;
+}
+
+void vdni_sampler_restart(vdni_sampler *s) { s->ended = s->begun; }
+
+static vdn_status begin_condition(vdn_ctx *ctx, vdni_sampler *s, vdni_stage *image)
+{
+    VDN_CHECK(take(ctx, s, image, image->host, PLAN_CONDITION, s->image_id));
     VDN_CHECK(vdni_plan_run(ctx, s->plans[PLAN_CONDITION], VDNI_RUN_ALL));
-    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_CONDITION], s->logits, prior,
-                            pixels * k * (int64_t)sizeof *prior));
-    vdni_logits_to_probabilities(prior, pixels, k, ctx->threads);
+    return fetch(ctx, s, PLAN_CONDITION, s->logits);
+}
+
+static vdn_status end_condition(vdn_ctx *ctx, vdni_sampler *s, float **prior)
+{
+    VDN_CHECK(next_found(ctx, s, prior));
+    vdni_logits_to_probabilities(*prior, pixels_of(s), s->config.mask_channels, ctx->threads);
     return VDN_OK;
 }
 
@@ -484,25 +304,63 @@ static void flip(float *out, const float *from, const vdni_sampler *s, int64_t c
     }
 }
 
-/* The mean over the flips of the image, each result flipped back. */
-static vdn_status run_mirrored(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
+static vdn_status begin_flipped(vdn_ctx *ctx, vdni_sampler *s, int flips)
 {
-    const int64_t pixels = pixels_of(s), k = s->config.mask_channels;
-    float *const found = s->host;
+    VDN_CHECK(ctx->backend->stage_wait(ctx, ctx->device, &s->flipped));
+    flip(s->flipped.host, s->image.host, s, s->config.image_channels, flips, 0);
+    return begin_condition(ctx, s, &s->flipped);
+}
+
+/* The mean over the flips of the image, each result flipped back. */
+static vdn_status end_mirrored(vdn_ctx *ctx, vdni_sampler *s, float *prior)
+{
+    const int64_t count = pixels_of(s) * s->config.mask_channels;
     for (int f = 0; f < FLIPS; f++) {
-        flip(s->flipped, image, s, s->config.image_channels, f, 0);
-        VDN_CHECK(run_condition(ctx, s, found, s->flipped));
-        flip(prior, found, s, k, f, f > 0);
+        float *found = NULL;
+        if (f + 1 < FLIPS) VDN_CHECK(begin_flipped(ctx, s, f + 1));
+        VDN_CHECK(end_condition(ctx, s, &found));
+        flip(prior, found, s, s->config.mask_channels, f, f > 0);
     }
-    for (int64_t i = 0; i < pixels * k; i++) prior[i] /= FLIPS;
+    for (int64_t i = 0; i < count; i++) prior[i] /= FLIPS;
+    return VDN_OK;
+}
+
+vdn_status vdni_sampler_get_image(vdn_ctx *ctx, vdni_sampler *s, float **image)
+{
+    *image = s->image.host;
+    return ctx->backend->stage_wait(ctx, ctx->device, &s->image);
+}
+
+vdn_status vdni_sampler_send_image(vdn_ctx *ctx, vdni_sampler *s)
+{
+    return ctx->backend->stage_send(ctx, ctx->device, &s->image);
+}
+
+vdn_status vdni_sampler_condition_begin(vdn_ctx *ctx, vdni_sampler *s)
+{
+    return s->config.mirror ? begin_flipped(ctx, s, 0) : begin_condition(ctx, s, &s->image);
+}
+
+vdn_status vdni_sampler_condition_end(vdn_ctx *ctx, vdni_sampler *s, const float **prior)
+{
+    float *found = s->planes.host;
+    VDN_CHECK(s->config.mirror ? end_mirrored(ctx, s, found) : end_condition(ctx, s, &found));
+    *prior = found;
     return VDN_OK;
 }
 
 vdn_status vdni_sampler_condition(vdn_ctx *ctx, vdni_sampler *s, float *prior, const float *image)
 {
-    VDN_CHECK(s->config.mirror ? run_mirrored(ctx, s, prior, image)
-                               : run_condition(ctx, s, prior, image));
-    return vdni_sampler_set_prior(ctx, s, prior);
+    const float *found = NULL;
+    float *to = NULL;
+    vdni_sampler_restart(s);
+    VDN_CHECK(vdni_sampler_get_image(ctx, s, &to));
+    memcpy(to, image, (size_t)image_bytes(s));
+    VDN_CHECK(vdni_sampler_send_image(ctx, s));
+    VDN_CHECK(vdni_sampler_condition_begin(ctx, s));
+    VDN_CHECK(vdni_sampler_condition_end(ctx, s, &found));
+    memcpy(prior, found, (size_t)mask_bytes(s));
+    return vdni_sampler_set_prior(ctx, s, found);
 }
 
 int64_t vdni_sampler_time(const vdni_sampler *s, int32_t i)
@@ -510,13 +368,13 @@ int64_t vdni_sampler_time(const vdni_sampler *s, int32_t i)
     return s->grid[s->options.steps - i];
 }
 
-/* Row @p index of the run: keys, then each kind of coefficients, then times of the whole batch. */
-static void fill_row(vdni_sampler *s, int64_t index, const vdni_noise_key *keys,
+/* Row @p index of those in @p rows: keys, then each kind of coefficients, then times of the whole batch. */
+static void fill_row(const vdni_sampler *s, void *rows, int64_t index, const vdni_noise_key *keys,
                      const float terms[ROWS][VDNI_TERMS], int64_t t)
 {
     const int64_t batch = s->options.batch;
     const int is_start = index == 0;
-    unsigned char *row = s->rows + index * row_bytes(s);
+    unsigned char *row = (unsigned char *)rows + index * row_bytes(s);
     int32_t *words = (int32_t *)(void *)row;
     float *coefficients = (float *)(void *)(words + batch * VDNI_NOISE_KEY_WORDS);
     float *times = coefficients + ROWS * batch * VDNI_TERMS;
@@ -561,6 +419,7 @@ static void step_terms(float c[ROWS][VDNI_TERMS], const vdni_sampler *s, int64_t
         vdni_process_literal(c[ROW_STEP], s->schedule, t);
     else
         vdni_process_ddim(c[ROW_STEP], s->schedule, t, next, eta);
+    vdni_process_input(c[ROW_INPUT], s->schedule, t, config->signal_scale);
     if (vdni_gives_noise(config)) vdni_process_decode(c[ROW_DECODE], s->schedule, t);
     if (!config->learn_sigma) return;
     float sigma[VDNI_TERMS];
@@ -573,16 +432,18 @@ static void step_terms(float c[ROWS][VDNI_TERMS], const vdni_sampler *s, int64_t
 static vdn_status put_rows(vdn_ctx *ctx, vdni_sampler *s, const vdni_noise_key *keys)
 {
     const int32_t steps = s->options.steps;
+    vdni_stage *rows = &s->rows[s->runs++ % 2];
     float terms[ROWS][VDNI_TERMS] = { { 0.0f } };
 
+    VDN_CHECK(ctx->backend->stage_wait(ctx, ctx->device, rows));
     start_terms(terms[ROW_STEP], s);
-    fill_row(s, 0, keys, (const float(*)[VDNI_TERMS])terms, s->options.start);
+    fill_row(s, rows->host, 0, keys, (const float(*)[VDNI_TERMS])terms, s->options.start);
     for (int32_t i = 1; i <= steps; i++) {
         const int64_t t = s->grid[steps + 1 - i], next = s->grid[steps - i];
         step_terms(terms, s, t, next);
-        fill_row(s, i, keys, (const float(*)[VDNI_TERMS])terms, t);
+        fill_row(s, rows->host, i, keys, (const float(*)[VDNI_TERMS])terms, t);
     }
-    return ctx->backend->put(ctx, ctx->device, s->device_rows, s->rows, rows_bytes(s));
+    return ctx->backend->stage_take(ctx, ctx->device, rows, s->device_rows, 0, rows_bytes(s));
 }
 
 /* Part of row @p index, from @p offset on, to input @p id. */
@@ -638,36 +499,45 @@ static vdn_status step(vdn_ctx *ctx, vdni_sampler *s, int64_t index)
     VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->coefficients, coefficients + ROW_STEP * some));
     VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->decode, coefficients + ROW_DECODE * some));
     VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->sigma, coefficients + ROW_SIGMA * some));
+    VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->in.scale, coefficients + ROW_INPUT * some));
     VDN_CHECK(copy_row(ctx, s, PLAN_STEP, s->in.t, coefficients + ROWS * some));
     return run_step(ctx, s);
 }
 
-static vdn_status read_result(vdn_ctx *ctx, vdni_sampler *s, float *probability)
+vdn_status vdni_sampler_run_begin(vdn_ctx *ctx, vdni_sampler *s, const vdni_noise_key *keys)
 {
-    const vdni_config *config = &s->config;
-    const int literal = config->param == VDNI_PARAM_LITERAL;
-    const int is_mask = config->param == VDNI_PARAM_X0 && config->process != VDNI_PROCESS_BERNOULLI;
-    VDN_CHECK(vdni_plan_get(ctx, s->plans[PLAN_STEP], literal ? s->in.x : s->estimate, probability,
-                            pixels_of(s) * config->mask_channels * (int64_t)sizeof *probability));
-    if (!is_mask) vdni_codes_to_probabilities(probability, pixels_of(s), config);
-    return VDN_OK;
-}
-
-vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *s, float *probability,
-                            const vdni_noise_key *keys)
-{
-    const int64_t count = pixels_of(s) * s->config.mask_channels;
     const int32_t steps = s->options.steps;
+    const int literal = s->config.param == VDNI_PARAM_LITERAL;
 
-    if (!vdni_has_refiner(&s->config)) {
-        memcpy(probability, s->host, (size_t)count * sizeof *probability);
-        return VDN_OK;
-    }
     VDN_CHECK(put_rows(ctx, s, keys));
     VDN_CHECK(start(ctx, s));
     for (int32_t i = 1; i <= steps; i++) {
         VDN_CHECK(vdni_report(ctx, (double)(i - 1) / steps));
         VDN_CHECK(step(ctx, s, i));
     }
-    return read_result(ctx, s, probability);
+    return fetch(ctx, s, PLAN_STEP, literal ? s->in.x : s->estimate);
+}
+
+vdn_status vdni_sampler_run_end(vdn_ctx *ctx, vdni_sampler *s, const float **probability)
+{
+    const vdni_config *config = &s->config;
+    const int is_mask = config->param == VDNI_PARAM_X0 && config->process != VDNI_PROCESS_BERNOULLI;
+    float *found = NULL;
+    VDN_CHECK(next_found(ctx, s, &found));
+    if (!is_mask) vdni_codes_to_probabilities(found, pixels_of(s), config);
+    *probability = found;
+    return VDN_OK;
+}
+
+vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *s, float *probability,
+                            const vdni_noise_key *keys)
+{
+    const float *found = s->planes.host;
+    if (vdni_has_refiner(&s->config)) {
+        vdni_sampler_restart(s);
+        VDN_CHECK(vdni_sampler_run_begin(ctx, s, keys));
+        VDN_CHECK(vdni_sampler_run_end(ctx, s, &found));
+    }
+    memcpy(probability, found, (size_t)mask_bytes(s));
+    return VDN_OK;
 }

@@ -3,7 +3,15 @@
  *
  * Everything is planned and allocated at creation for one image size and batch; a run allocates
  * nothing. Where the back end can record, a step is enqueued as one recording, and the host waits
- * for the device at the end of a run only. */
+ * for the device at the end of a run only.
+ *
+ * In parts, so that a device computes while the host prepares what comes next and handles what came
+ * before (_begin enqueues, _end waits; what _end gives may be changed until the second _begin after it,
+ * and ends come in the order of begins, at most two behind):
+ *
+ *     get_image, send_image            while anything else computes
+ *     condition_begin, condition_end, set_prior
+ *     run_begin, run_end               the next begin may stand before this end */
 #ifndef VDNI_SAMPLER_H
 #define VDNI_SAMPLER_H
 
@@ -58,6 +66,20 @@ VDN_MUST_USE vdn_status vdni_sampler_set_prior(vdn_ctx *ctx, vdni_sampler *sampl
  * @p keys (B) name the noise; purpose and step are set here. */
 VDN_MUST_USE vdn_status vdni_sampler_run(vdn_ctx *ctx, vdni_sampler *sampler, float *probability,
                                          const vdni_noise_key *keys);
+
+/* The parts; see above. Room for the next images (B,H,W,Cb), normalised; send them; the condition pass,
+ * whose prior is a sampler's start only through vdni_sampler_set_prior. run_* need a refiner. */
+VDN_MUST_USE vdn_status vdni_sampler_get_image(vdn_ctx *ctx, vdni_sampler *sampler, float **image);
+VDN_MUST_USE vdn_status vdni_sampler_send_image(vdn_ctx *ctx, vdni_sampler *sampler);
+VDN_MUST_USE vdn_status vdni_sampler_condition_begin(vdn_ctx *ctx, vdni_sampler *sampler);
+VDN_MUST_USE vdn_status vdni_sampler_condition_end(vdn_ctx *ctx, vdni_sampler *sampler,
+                                                   const float **prior);
+VDN_MUST_USE vdn_status vdni_sampler_run_begin(vdn_ctx *ctx, vdni_sampler *sampler,
+                                               const vdni_noise_key *keys);
+VDN_MUST_USE vdn_status vdni_sampler_run_end(vdn_ctx *ctx, vdni_sampler *sampler,
+                                             const float **probability);
+/* Forget what was begun and not ended. */
+void vdni_sampler_restart(vdni_sampler *sampler);
 
 /* Times of the steps, for a report: t of step i, i = 0 .. steps-1 (first executed first). */
 int64_t vdni_sampler_time(const vdni_sampler *sampler, int32_t i);

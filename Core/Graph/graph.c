@@ -91,6 +91,19 @@ vdni_id vdni_borrow(vdni_graph *g, vdni_id id)
     return id;
 }
 
+vdni_id vdni_constant(vdni_graph *g, int64_t n, const float *values, int32_t count)
+{
+    const int64_t nhwc[4] = { n, 1, 1, count };
+    if (g->status == VDN_OK && (count < 1 || count > VDNI_MAX_CONSTANT))
+        g->status = vdni_fail(g->ctx, VDN_ERR_ARGUMENT, "a constant of %d values, needed 1 to %d",
+                              count, VDNI_MAX_CONSTANT);
+    const vdni_id id = vdni_graph_temp(g, nhwc, VDNI_F32);
+    if (id == VDNI_NONE) return VDNI_NONE;
+    g->tensors[id].role = VDNI_ROLE_CONSTANT;
+    memcpy(g->tensors[id].constant, values, (size_t)count * sizeof *values);
+    return id;
+}
+
 vdni_id vdni_graph_find(const vdni_graph *g, const char *name)
 {
     for (int64_t i = 0; i < g->tensor_count; i++)

@@ -20,10 +20,11 @@ typedef enum {
     VDNI_ROLE_INPUT,     /* written by the caller; keeps its memory */
     VDNI_ROLE_OUTPUT,    /* a temp that the caller reads: keeps its memory */
     VDNI_ROLE_PARAMETER, /* in the model's flat array */
-    VDNI_ROLE_GRADIENT   /* of a parameter, in the flat gradient array */
+    VDNI_ROLE_GRADIENT,  /* of a parameter, in the flat gradient array */
+    VDNI_ROLE_CONSTANT   /* filled when a plan is bound */
 } vdni_role;
 
-enum { VDNI_TENSOR_NAME_BYTES = 32 };
+enum { VDNI_TENSOR_NAME_BYTES = 32, VDNI_MAX_CONSTANT = 4 };
 
 typedef struct vdni_graph_tensor {
     vdni_tensor t; /* described; no data */
@@ -33,6 +34,7 @@ typedef struct vdni_graph_tensor {
     int64_t parameter;  /* index in the table, -1 */
     vdni_id gradient;   /* after vdni_graph_backward; VDNI_NONE when there is none */
     vdni_id original;   /* of a tensor computed again: whose value it has; VDNI_NONE */
+    float constant[VDNI_MAX_CONSTANT]; /* of each image */
     char name[VDNI_TENSOR_NAME_BYTES]; /* inputs and outputs */
 } vdni_graph_tensor;
 
@@ -81,6 +83,8 @@ vdni_id vdni_borrow(vdni_graph *g, vdni_id id);
 /* Trainable block of the model; fan_in decides its start values. */
 vdni_id vdni_parameter_of(vdni_graph *g, const char *name, const int64_t nhwc[4], vdni_init init,
                           int64_t fan_in);
+/* The same @p count values for each of @p n images: (n,1,1,count) f32. At most VDNI_MAX_CONSTANT. */
+vdni_id vdni_constant(vdni_graph *g, int64_t n, const float *values, int32_t count);
 /* The input or output called @p name, or VDNI_NONE. */
 vdni_id vdni_graph_find(const vdni_graph *g, const char *name);
 

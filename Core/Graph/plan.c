@@ -32,6 +32,7 @@ static void give_offsets(int64_t *offsets, vdni_plan_memory *memory, const vdni_
             break;
         case VDNI_ROLE_INPUT:
         case VDNI_ROLE_OUTPUT:
+        case VDNI_ROLE_CONSTANT:
             if (t->borrowed) break;
             offsets[i] = memory->state_bytes;
             memory->state_bytes += spans[i].bytes;
@@ -145,10 +146,22 @@ static void *address(const vdni_plan *plan, const vdni_plan_binding *binding, in
     case VDNI_ROLE_PARAMETER: return binding->parameters + offset;
     case VDNI_ROLE_GRADIENT: return binding->gradients ? binding->gradients + offset : NULL;
     case VDNI_ROLE_INPUT:
-    case VDNI_ROLE_OUTPUT: break;
+    case VDNI_ROLE_OUTPUT:
+    case VDNI_ROLE_CONSTANT: break;
     }
     if (plan->info[i].borrowed) return NULL;
     return (char *)plan->state + offset;
+}
+
+/* One image after the other, the same values. */
+static vdn_status fill_constant(vdn_ctx *ctx, const vdni_plan *plan, int64_t i)
+{
+    const vdni_tensor *t = &plan->tensors[i];
+    const int64_t bytes = t->c * (int64_t)sizeof(float);
+    for (int64_t n = 0; n < t->n; n++)
+        VDN_CHECK(plan->backend->put(ctx, plan->device, (char *)t->data + n * bytes,
+                                     plan->info[i].constant, bytes));
+    return VDN_OK;
 }
 
 vdn_status vdni_plan_bind(vdn_ctx *ctx, vdni_plan *plan, const vdni_plan_binding *binding)
@@ -164,6 +177,7 @@ vdn_status vdni_plan_bind(vdn_ctx *ctx, vdni_plan *plan, const vdni_plan_binding
         plan->tensors[i].data = address(plan, binding, i);
         plan->tensors[i].version =
             plan->info[i].role == VDNI_ROLE_PARAMETER ? binding->version : NULL;
+        if (plan->info[i].role == VDNI_ROLE_CONSTANT) VDN_CHECK(fill_constant(ctx, plan, i));
     }
     if (plan->memory.workspace_bytes > 0 && !binding->workspace)
         return vdni_fail(ctx, VDN_ERR_ARGUMENT, "a plan needs %lld bytes of workspace, none given",

@@ -168,6 +168,7 @@ static vdn_status check_condition(vdn_ctx *ctx, const vdni_config *c)
     VDN_CHECK(in_range(ctx, "condition_convolutions", c->condition_convolutions, 1, 8));
     VDN_CHECK(in_range(ctx, "msfm", c->msfm, 0, 1));
     VDN_CHECK(in_range(ctx, "msfm_width", c->msfm_width, 1, 4096));
+    VDN_CHECK(in_range(ctx, "msfm_norm", c->msfm_norm, 0, VDNI_MSFM_NORMS - 1));
     VDN_CHECK(in_range(ctx, "msff", c->msff, 0, VDNI_MSFF_KINDS - 1));
     if (c->msff != VDNI_MSFF_NONE) /* its inner width is a quarter */
         VDN_CHECK(in_range(ctx, "channels of the bottleneck with msff",
@@ -226,6 +227,9 @@ static vdn_status check_modes(vdn_ctx *ctx, const vdni_config *c)
         return refuse(ctx, "learn_sigma needs param eps or eps_bce");
     if (c->prior_skip && !gives_mask && c->param != VDNI_PARAM_LITERAL)
         return refuse(ctx, "prior_skip 1 adds mask logits to an output that is noise");
+    if (c->norm_in && vdni_codes_zero_one(c))
+        return refuse(ctx, "norm_in 1 is for masks coded +-signal_scale; param paper_literal and "
+                           "process bernoulli code them 0 and 1");
     return VDN_OK;
 }
 
@@ -235,6 +239,7 @@ static vdn_status check_process(vdn_ctx *ctx, const vdni_config *c)
     VDN_CHECK(in_range(ctx, "process", c->process, 0, VDNI_PROCESSES - 1));
     VDN_CHECK(in_range(ctx, "learn_sigma", c->learn_sigma, 0, 1));
     VDN_CHECK(in_range(ctx, "prior_hard", c->prior_hard, 0, 1));
+    VDN_CHECK(in_range(ctx, "norm_in", c->norm_in, 0, 1));
     VDN_CHECK(in_range(ctx, "schedule", c->schedule, 0, 1));
     VDN_CHECK(in_range(ctx, "time_steps", c->time_steps, 2, 100000));
     if (c->schedule == VDNI_SCHEDULE_LINEAR) /* beta_T = 20 / T must stay below 1 */
@@ -246,6 +251,9 @@ static vdn_status check_process(vdn_ctx *ctx, const vdni_config *c)
     VDN_CHECK(in_range(ctx, "sample_steps", c->sample_steps, 1, c->time_steps));
     VDN_CHECK(in_range(ctx, "sample_start", c->sample_start, 1, c->time_steps));
     VDN_CHECK(in_range(ctx, "samples", c->samples, 1, 10000));
+    if (!(c->eta >= 0.0 && c->eta <= 1.0))
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "configuration field eta is %g, needed 0 to 1",
+                         c->eta);
     VDN_CHECK(in_range(ctx, "prior_skip", c->prior_skip, 0, 1));
     return check_modes(ctx, c);
 }

@@ -47,6 +47,7 @@ typedef enum {
     VDNI_NSA_MASK_HARD,
     VDNI_NSA_K3,
     VDNI_NSA_K5,
+    VDNI_NSA_SK, /* a map that is learned */
     VDNI_NSA_KINDS
 } vdni_nsa_kind;
 /* Multi-scale feature fusion at the condition net's bottleneck, model.md 4.2. */
@@ -73,6 +74,9 @@ typedef enum {
     VDNI_UPS
 } vdni_condition_up;
 
+/* Of the vector z inside the MSFM, model.md 2.4. */
+typedef enum { VDNI_MSFM_LAYER_NORM = 0, VDNI_MSFM_NO_NORM, VDNI_MSFM_NORMS } vdni_msfm_norm;
+
 typedef struct vdni_config {
     char name[VDNI_CONFIG_NAME_BYTES];
     vdni_network_kind network;
@@ -83,6 +87,7 @@ typedef struct vdni_config {
     int32_t condition_levels, condition[VDNI_MAX_LEVELS]; /* channels F */
     int32_t condition_convolutions;                       /* per stage */
     int32_t msfm, msfm_width;                             /* switch; d */
+    vdni_msfm_norm msfm_norm;
     vdni_condition_norm condition_norm;
     vdni_msff_kind msff;
     vdni_condition_up condition_up;
@@ -107,12 +112,14 @@ typedef struct vdni_config {
     vdni_param param;
     int32_t learn_sigma; /* K more output channels for the variance of a step */
     int32_t prior_hard;  /* the prior given to the process is 0 or 1 */
+    int32_t norm_in;     /* the net reads x_t over its size at t, not x_t */
     vdni_schedule_kind schedule;
     int32_t time_steps; /* T */
     double signal_scale; /* rho */
     int32_t prior_skip;
     /* sampling defaults */
     int32_t sample_steps, sample_start, samples; /* S, t0, N */
+    double eta; /* of DDIM: 0 deterministic .. 1 ancestral */
 } vdni_config;
 
 /* The named configuration with the recommended process.

@@ -45,11 +45,8 @@ enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 static int needs_format_2(const vdni_config *config)
 {
     const vdni_keys keys = vdni_config_keys();
-    for (int32_t i = 0; i < keys.count; i++) {
-        int32_t value;
-        memcpy(&value, (const char *)config + keys.items[i].offset, sizeof value);
-        if (keys.items[i].format == 2 && value != 0) return 1;
-    }
+    for (int32_t i = 0; i < keys.count; i++)
+        if (keys.items[i].format == 2 && !vdni_key_is_zero(&keys.items[i], config)) return 1;
     return 0;
 }
 
@@ -199,11 +196,36 @@ static vdn_status get_domain(vdn_ctx *ctx, vdni_domain *domain, const vdni_json_
     return VDN_OK;
 }
 
+static int is_member(const char *name)
+{
+    static const char *const others[] = {
+        "format", "name",         "condition",  "multiplier",       "classes",
+        "plane",  "signal_scale", "neighbours", "pixel_spacing_mm", "assumed_spacing_mm"
+    };
+    const vdni_key *key = vdni_key_find(vdni_config_keys(), name);
+    if (key && key->format == 2) return 1;
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(fields[i].name, name) == 0) return 1;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(others[i], name) == 0) return 1;
+    return 0;
+}
+
+/* A member that this program does not know may decide what the network is. */
+static vdn_status refuse_unknown(vdn_ctx *ctx, const vdni_json_value *root)
+{
+    for (const vdni_json_value *v = vdni_json_first(root); v; v = vdni_json_next(v))
+        if (!is_member(v->name))
+            return vdni_json_complain(ctx, v, "unknown; the file is from a later program");
+    return VDN_OK;
+}
+
 static vdn_status read_all(vdn_ctx *ctx, vdni_config *config, vdni_domain *domain,
                            const vdni_json_value *root)
 {
     int64_t value = 0, format = 0;
     VDN_CHECK(vdni_json_get_int(ctx, &format, root, "format", 1, 2));
+    if (format == 2) VDN_CHECK(refuse_unknown(ctx, root));
     if (format == 2) VDN_CHECK(get_keys(ctx, config, root));
     VDN_CHECK(copy_name(ctx, config->name, sizeof config->name, root));
     for (int i = 0; i < FIELD_COUNT; i++) {

@@ -8,6 +8,8 @@ static const vdni_key keys[] = {
     { "network", VDNI_KEY_CHOICE, AT(network), WORDS("verdiff", "condition", "fcn8s", "deeplabv3",
                                               "swinunet"), 2 },
     { "msfm", VDNI_KEY_SWITCH, AT(msfm), NULL, 0 },
+    { "msfm_width", VDNI_KEY_INT, AT(msfm_width), NULL, 0 },
+    { "msfm_norm", VDNI_KEY_CHOICE, AT(msfm_norm), WORDS("ln", "none"), 2 },
     { "norm", VDNI_KEY_CHOICE, AT(condition_norm), WORDS("instance", "batch", "none"), 0 },
     { "cond_up", VDNI_KEY_CHOICE, AT(condition_up),
       WORDS("bilinear", "transposed", "transposed_bias"), 2 },
@@ -22,7 +24,9 @@ static const vdni_key keys[] = {
     { "nsa_wrap", VDNI_KEY_CHOICE, AT(nsa_literal), WORDS("residual", "literal"), 2 },
     { "learn_sigma", VDNI_KEY_SWITCH, AT(learn_sigma), NULL, 2 },
     { "prior_hard", VDNI_KEY_SWITCH, AT(prior_hard), NULL, 2 },
-    { "nsa", VDNI_KEY_CHOICE, AT(nsa), WORDS("none", "mask_soft", "mask_hard", "k3", "k5"), 0 },
+    { "norm_in", VDNI_KEY_SWITCH, AT(norm_in), NULL, 2 },
+    { "nsa", VDNI_KEY_CHOICE, AT(nsa),
+      WORDS("none", "mask_soft", "mask_hard", "k3", "k5", "sk"), 0 },
     { "scale_shift", VDNI_KEY_SWITCH, AT(scale_shift), NULL, 0 },
     { "param", VDNI_KEY_CHOICE, AT(param), WORDS("x0", "paper_literal", "eps", "eps_bce"), 0 },
     { "schedule", VDNI_KEY_CHOICE, AT(schedule), WORDS("linear", "cosine"), 0 },
@@ -32,6 +36,7 @@ static const vdni_key keys[] = {
     { "S", VDNI_KEY_INT, AT(sample_steps), NULL, 0 },
     { "t0", VDNI_KEY_INT, AT(sample_start), NULL, 0 },
     { "N", VDNI_KEY_INT, AT(samples), NULL, 0 },
+    { "eta", VDNI_KEY_REAL, AT(eta), NULL, 2 },
 };
 
 /* Enumerations are read and written as int32_t. */

@@ -138,11 +138,12 @@ static vdni_id decoder_level(builder *b, int32_t level, vdni_id h)
     return vdni_conv_block(b->g, vdni_child(name, prefix, "up", -1), h, VDNI_NONE, &up);
 }
 
-/* u = [x_t, f, b], folded by stem_down, to B channels. */
+/* u = [x_t, f, b], x_t scaled with norm_in, folded by stem_down, to B channels. */
 static vdni_id stem(vdni_graph *g, const vdni_config *config, const vdni_step_inputs *in)
 {
     const vdni_conv_spec spec = { config->base, 3, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 0, 1 };
-    const vdni_id parts[3] = { in->x, in->prior, in->image };
+    const vdni_id x = config->norm_in ? vdni_combine(g, in->scale, &in->x, 1) : in->x;
+    const vdni_id parts[3] = { x, in->prior, in->image };
     vdni_id u = vdni_concat(g, parts, 3, g->activation);
     if (config->stem_down > 1) u = vdni_unshuffle(g, u, config->stem_down);
     return vdni_conv_block(g, "diff.stem", u, VDNI_NONE, &spec);

@@ -29,6 +29,7 @@ void vdni_condition_gates(vdni_graph *g, const vdni_config *config, vdni_cache *
 
 typedef struct vdni_step_inputs {
     vdni_id x;     /* (n,h,w,K) f32, x_t */
+    vdni_id scale; /* (n,1,1,4) f32, row of vdni_process_input; read with norm_in only */
     vdni_id prior; /* (n,h,w,K) f32, f in code units */
     vdni_id image; /* (n,h,w,Cb) f32 */
     vdni_id skip;  /* (n,h,w,K) f32, clipped prior logits added to the output; NONE = no skip */

@@ -67,6 +67,24 @@ static int32_t choice_count(const vdni_key *key)
     return count;
 }
 
+int vdni_key_is_zero(const vdni_key *key, const void *record)
+{
+    const char *from = (const char *)record + key->offset;
+    int64_t wide = 0;
+    int32_t small = 0;
+    double real = 0.0;
+    if (key->kind == VDNI_KEY_REAL) {
+        memcpy(&real, from, sizeof real);
+        return real == 0.0;
+    }
+    if (key->kind == VDNI_KEY_LONG) {
+        memcpy(&wide, from, sizeof wide);
+        return wide == 0;
+    }
+    memcpy(&small, from, sizeof small);
+    return small == 0;
+}
+
 void vdni_key_put(vdni_json_writer *w, const vdni_key *key, const void *record)
 {
     const void *from = (const char *)record + key->offset;

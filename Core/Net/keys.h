@@ -20,7 +20,8 @@ typedef struct vdni_key {
     vdni_key_kind kind;
     size_t offset;              /* in the record */
     const char *const *choices; /* CHOICE: the words of 0, 1, ..; NULL ends */
-    int32_t format;             /* 2: part of a model file of format 2; 0: not part of one */
+    int32_t format;             /* 2: part of a model file of format 2, or of a recipe where it is not
+                                   0, which older ones mean; 0: not part of a file, of every recipe */
 } vdni_key;
 
 typedef struct vdni_keys {
@@ -35,6 +36,9 @@ const vdni_key *vdni_key_find(vdni_keys keys, const char *name);
  * VDN_ERR_FORMAT with the source, the key and what is needed. */
 VDN_MUST_USE vdn_status vdni_key_set(vdn_ctx *ctx, void *record, const vdni_key *key,
                                      const vdni_json_value *value);
+
+/* Whether the record holds 0 (the first word of a CHOICE) there. */
+int vdni_key_is_zero(const vdni_key *key, const void *record);
 
 /* The key as a member of the open object. */
 void vdni_key_put(vdni_json_writer *w, const vdni_key *key, const void *record);

@@ -19,7 +19,7 @@ static void build_once(vdni_graph *g, const vdni_config *config, const int64_t s
     const int64_t h = size[0], w = size[1];
     const int64_t image[4] = { 1, h, w, config->image_channels };
     const int64_t mask[4] = { 1, h, w, config->mask_channels };
-    const int64_t single[4] = { 1, h, w, 1 }, scalar[4] = { 1, 1, 1, 1 };
+    const int64_t single[4] = { 1, h, w, 1 }, scalar[4] = { 1, 1, 1, 1 }, row[4] = { 1, 1, 1, 4 };
     vdni_id deep[VDNI_MAX_LEVELS];
     vdni_step_inputs in;
 
@@ -34,6 +34,7 @@ static void build_once(vdni_graph *g, const vdni_config *config, const int64_t s
     in.x = vdni_input(g, "x", mask, VDNI_F32);
     in.prior = vdni_input(g, "prior", mask, VDNI_F32);
     in.t = vdni_input(g, "t", scalar, VDNI_F32);
+    in.scale = config->norm_in ? vdni_input(g, "scale", row, VDNI_F32) : VDNI_NONE;
     in.skip = VDNI_NONE;
     (void)vdni_diffusion_unet(g, config, &in, &cache);
 }

@@ -34,7 +34,23 @@ static vdni_id spatial_maps(vdni_graph *g, const char *prefix, vdni_id f, vdni_i
     return vdni_activate(g, t, VDNI_ACT_SIGMOID);
 }
 
-/* F: the kernel that is chosen, or both by the gate. */
+/* g = sigmoid(Conv1(n)). MIX does not differentiate its map; GATE does, and is given g and 1 - g. */
+static vdni_id mix_by_learned_map(vdni_graph *g, const char *prefix, vdni_id n, vdni_id fine,
+                                  vdni_id coarse)
+{
+    char child[VDNI_PARAMETER_NAME_BYTES];
+    static const float rest[2] = { -2.0f, 1.0f }; /* of MODULATE: (1 - 2) g + 1 */
+    const vdni_conv_spec spec = { 1, 1, 1, 1, VDNI_INIT_UNIFORM_FAN_IN, 1, 1 };
+    vdni_id maps[2];
+    maps[0] = vdni_activate(
+        g, vdni_conv_block(g, vdni_child(child, prefix, "select", -1), n, VDNI_NONE, &spec),
+        VDNI_ACT_SIGMOID);
+    if (!g->training) return vdni_mix(g, fine, coarse, maps[0]);
+    maps[1] = vdni_modulate(g, maps[0], vdni_constant(g, vdni_graph_get(g, n).n, rest, 2));
+    return vdni_gate(g, fine, coarse, vdni_concat(g, maps, 2, VDNI_F32));
+}
+
+/* F: the kernel that is chosen, or both by the gate or by a map of the block's own. */
 static vdni_id fine_or_coarse(vdni_graph *g, const char *prefix, const vdni_config *config,
                               vdni_id n, vdni_id gate)
 {
@@ -42,7 +58,9 @@ static vdni_id fine_or_coarse(vdni_graph *g, const char *prefix, const vdni_conf
     if (config->nsa == VDNI_NSA_K5) return depthwise(g, prefix, "dw5", n, five);
     const vdni_id fine = depthwise(g, prefix, "dw3", n, three);
     if (config->nsa == VDNI_NSA_K3) return fine;
-    return vdni_mix(g, fine, depthwise(g, prefix, "dw5", n, five), gate);
+    const vdni_id coarse = depthwise(g, prefix, "dw5", n, five);
+    if (config->nsa == VDNI_NSA_SK) return mix_by_learned_map(g, prefix, n, fine, coarse);
+    return vdni_mix(g, fine, coarse, gate);
 }
 
 vdni_id vdni_nsa(vdni_graph *g, const char *prefix, const vdni_config *config, vdni_id u,

@@ -8,7 +8,7 @@
 
 #include "Ops/op.h"
 
-enum { VDNI_BACKEND_ABI = 3 };
+enum { VDNI_BACKEND_ABI = 4 };
 
 typedef struct vdni_device vdni_device; /* each back end's own */
 struct vdni_optimizer_step;
@@ -25,6 +25,16 @@ enum {
     VDNI_PREPARE_VERIFY = 1, /* check each compiled form against the plain C one on first use */
     VDNI_PREPARE_PLAIN = 2   /* plain C only: the executable specification */
 };
+
+/* A host block on its way to the device or back. With a twin, device memory of its size, the way
+ * between the two runs beside the computing, each direction in an order of its own; what is taken out of the twin and
+ * put into it keeps the order of the computing. Without a twin all of it keeps that order. On the CPU
+ * the block is plain memory and everything is done at once. */
+typedef struct vdni_stage {
+    void *host, *twin; /* twin NULL: there is none */
+    int64_t bytes;
+    void *own; /* the back end's */
+} vdni_stage;
 
 typedef struct vdni_backend {
     uint32_t abi, size;
@@ -48,6 +58,22 @@ typedef struct vdni_backend {
                                     int64_t bytes); /* on the device, no overlap */
     VDN_MUST_USE vdn_status (*zero)(vdn_ctx *ctx, vdni_device *device, void *to, int64_t bytes);
     VDN_MUST_USE vdn_status (*synchronize)(vdn_ctx *ctx, vdni_device *device);
+
+    /* Copies that the host does not wait for. create: zeroed; a twin where @p twin is asked and host and
+     * device share no memory. One way at a time:
+     *   there: host writes, send, take any number of times (bytes from @p offset on into @p to)
+     *   back:  fetch (@p bytes from @p from into the host block's begin)
+     * wait: the host waits until nothing is on its way, and may read and write the block again. A fetch
+     * without that wait may follow another; free waits by itself. */
+    VDN_MUST_USE vdn_status (*stage_create)(vdn_ctx *ctx, vdni_device *device, vdni_stage *out,
+                                            int64_t bytes, int32_t twin);
+    void (*stage_free)(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage);
+    VDN_MUST_USE vdn_status (*stage_send)(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage);
+    VDN_MUST_USE vdn_status (*stage_take)(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage,
+                                          void *to, int64_t offset, int64_t bytes);
+    VDN_MUST_USE vdn_status (*stage_fetch)(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage,
+                                           const void *from, int64_t bytes);
+    VDN_MUST_USE vdn_status (*stage_wait)(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage);
 
     /* @p op has passed vdni_op_check; its tensors need no data yet. */
     VDN_MUST_USE vdn_status (*prepare)(vdn_ctx *ctx, vdni_device *device, vdni_op *op);

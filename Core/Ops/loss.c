@@ -26,7 +26,8 @@ static vdn_status check_common(vdn_ctx *ctx, const vdni_op *op, const vdni_tenso
 static vdn_status check_segmentation(vdn_ctx *ctx, const vdni_op *op)
 {
     const vdni_tensor *s = op->in[0], *class_weights = op->in[3];
-    const int64_t classes[4] = { 1, 1, 1, s->c > 2 ? s->c : 2 };
+    const int64_t images = class_weights && class_weights->n != 1 ? s->n : 1;
+    const int64_t classes[4] = { images, 1, 1, s->c > 2 ? s->c : 2 };
 
     VDN_CHECK(check_common(ctx, op, op->in[1], op->in[2]));
     if (class_weights) VDN_CHECK(need_f32(ctx, op, class_weights, "class_weights", classes));

@@ -24,7 +24,7 @@
  * "ignore": they count nowhere and have ds = 0. An image without valid pixels has total 0 and ds 0.
  *
  *  in   s (n,h,w,k) f32, target (n,h,w,1) u8, weights (n,1,1,2) f32 = [w, scale of the gradient],
- *       class_weights? (1,1,1,max(k,2)) f32
+ *       class_weights? (1 or n,1,1,max(k,2)) f32: the same for all images or each its own
  *  out  ds (n,h,w,k) f32, terms (n,1,1,4) f32 = [total, simple, ce, dice], not scaled
  *  attributes: lambda; scale = f, 0 or above; mode (vdni_loss_mode)
  *

@@ -24,8 +24,7 @@ typedef struct {
     vdni_ensemble *ensembles;     /* (rows) */
     vdni_noise_key *keys;         /* (rows) */
     float *raw;                   /* one slice, normalised, before padding */
-    float *image, *prior, *sample; /* (rows, padded) */
-    float *mean, *information;     /* one slice, padded */
+    float *mean, *information;    /* one slice, padded */
 } engine;
 
 static void engine_free(vdn_ctx *ctx, void *kept)
@@ -39,9 +38,6 @@ static void engine_free(vdn_ctx *ctx, void *kept)
     vdni_free(ctx, e->keys);
     if (e->owns_weights) ctx->backend->release(ctx, ctx->device, e->weights);
     vdni_free(ctx, e->raw);
-    vdni_free(ctx, e->image);
-    vdni_free(ctx, e->prior);
-    vdni_free(ctx, e->sample);
     vdni_free(ctx, e->mean);
     vdni_free(ctx, e->information);
     vdni_free(ctx, e);
@@ -69,9 +65,6 @@ static vdn_status allocate_planes(vdn_ctx *ctx, engine *e, const vdni_config *co
         VDN_CHECK(vdni_ensemble_create(ctx, &e->ensembles[i], pixels, (int32_t)k));
     VDN_CHECK(VDNI_NEW(ctx, e->keys, rows));
     VDN_CHECK(VDNI_NEW(ctx, e->raw, pixels * config->image_channels));
-    VDN_CHECK(VDNI_NEW(ctx, e->image, rows * pixels * config->image_channels));
-    VDN_CHECK(VDNI_NEW(ctx, e->prior, rows * pixels * k));
-    VDN_CHECK(VDNI_NEW(ctx, e->sample, rows * pixels * k));
     VDN_CHECK(VDNI_NEW(ctx, e->mean, pixels * k));
     return VDNI_NEW(ctx, e->information, pixels);
 }
@@ -206,7 +199,7 @@ static vdni_sampler_options sampler_options(const vdn_ctx *ctx, const vdn_slices
         .activation = half ? half_type(&info) : VDNI_F32,
         .steps = o->steps > 0 ? o->steps : model->config.sample_steps,
         .start = o->start > 0 ? o->start : model->config.sample_start,
-        .eta = o->eta,
+        .eta = o->eta != 0.0f ? o->eta : model->config.eta,
     };
 }
 
@@ -227,6 +220,14 @@ static void crop_out(float *out, const float *padded, int64_t padded_width,
         }
 }
 
+/* Groups of slices follow each other through the device. While one is sampled the host prepares and sends
+ * the next; while the next one's condition pass runs it gives out the results of the one before:
+ *
+ *     host    load 0 |     prior 0 | load 1 |      | give 0 | prior 1 | ...
+ *     device         | condition 0 | samples 0 | condition 1  | samples 1
+ *
+ * The host waits twice a group: for the prior, and for the last samples. */
+
 /* Slices that run together: row r belongs to slice r / copies and draws its sample r % copies of a
  * round. Rows behind the last slice repeat it; nobody reads them. */
 typedef struct {
@@ -237,7 +238,8 @@ typedef struct {
     int64_t first, count; /* slices of the group */
     int64_t copies;
     int32_t samples;
-    double begin, end; /* of the call's progress */
+    double begin, end;  /* of the call's progress */
+    const float *prior; /* of the rows, once it is there */
 } group;
 
 static int64_t slice_of_row(const group *g, int64_t row)
@@ -246,16 +248,19 @@ static int64_t slice_of_row(const group *g, int64_t row)
     return g->first + (i < g->count ? i : g->count - 1);
 }
 
+/* The group's images on their way to the device. */
 static vdn_status load(vdn_ctx *ctx, const group *g)
 {
     engine *e = g->e;
+    float *images = NULL;
     const vdn_slices *slices = g->slices;
     const int64_t size[3] = { slices->height, slices->width, slices->image_channels };
     const int64_t padded[2] = { e->options.height, e->options.width };
     const int64_t plane = padded[0] * padded[1] * size[2], values = size[0] * size[1] * size[2];
+    VDN_CHECK(vdni_sampler_get_image(ctx, e->sampler, &images));
     for (int64_t row = 0; row < e->options.batch; row++) {
         const int64_t index = slice_of_row(g, row);
-        float *image = e->image + row * plane;
+        float *image = images + row * plane;
         if (row > 0 && index == slice_of_row(g, row - 1)) {
             memcpy(image, image - plane, (size_t)plane * sizeof *image);
             continue;
@@ -264,7 +269,7 @@ static vdn_status load(vdn_ctx *ctx, const group *g)
                                        slices->modality, slices->first_index + index));
         vdni_pad_plane(image, padded, e->raw, size);
     }
-    return VDN_OK;
+    return vdni_sampler_send_image(ctx, e->sampler);
 }
 
 static void name_noise(const group *g, int64_t first_sample)
@@ -278,29 +283,41 @@ static void name_noise(const group *g, int64_t first_sample)
         };
 }
 
-/* Rounds of `copies` samples of every slice. */
-static vdn_status sample_all(vdn_ctx *ctx, const group *g)
+/* Samples of every slice in this round that are wanted. */
+static int64_t drawn(const group *g, int64_t first)
+{
+    const int64_t left = g->samples - first;
+    return left < g->copies ? left : g->copies;
+}
+
+static vdn_status begin_round(vdn_ctx *ctx, const group *g, int64_t first)
+{
+    const double share = (g->end - g->begin) / g->samples;
+    ctx->progress_floor = g->begin + share * (double)first;
+    ctx->progress_scale = share * (double)drawn(g, first);
+    name_noise(g, first);
+    return vdni_sampler_run_begin(ctx, g->e->sampler, g->e->keys);
+}
+
+static vdn_status end_round(vdn_ctx *ctx, const group *g, int64_t first)
 {
     engine *e = g->e;
     const int64_t plane = e->ensembles->pixels * e->ensembles->channels;
-    const double share = (g->end - g->begin) / g->samples;
-
-    for (int64_t i = 0; i < g->count; i++) vdni_ensemble_clear(&e->ensembles[i]);
-    for (int64_t first = 0; first < g->samples; first += g->copies) {
-        const int64_t left = g->samples - first, drawn = left < g->copies ? left : g->copies;
-        ctx->progress_floor = g->begin + share * (double)first;
-        ctx->progress_scale = share * (double)drawn;
-        name_noise(g, first);
-        VDN_CHECK(vdni_sampler_run(ctx, e->sampler, e->sample, e->keys));
-        for (int64_t i = 0; i < g->count; i++)
-            for (int64_t j = 0; j < drawn; j++)
-                vdni_ensemble_add(&e->ensembles[i], e->sample + (i * g->copies + j) * plane);
-    }
+    const float *sample = NULL;
+    VDN_CHECK(vdni_sampler_run_end(ctx, e->sampler, &sample));
+    for (int64_t i = 0; i < g->count; i++)
+        for (int64_t j = 0; j < drawn(g, first); j++)
+            vdni_ensemble_add(&e->ensembles[i], sample + (i * g->copies + j) * plane);
     return VDN_OK;
 }
 
-/* Slice @p i of the group into the caller's arrays. */
-static void give(const group *g, float *probability, float *uncertainty, int64_t i)
+/* The caller's arrays. */
+typedef struct {
+    float *probability, *uncertainty; /* uncertainty may be NULL */
+} output;
+
+/* Slice @p i of the group. */
+static void give(const group *g, const output *to, int64_t i)
 {
     engine *e = g->e;
     const vdn_slices *slices = g->slices;
@@ -309,19 +326,31 @@ static void give(const group *g, float *probability, float *uncertainty, int64_t
     const vdni_ensemble_maps maps = { .mean = e->mean, .information = e->information };
 
     if (g->o->prior_only) {
-        memcpy(e->mean, e->prior + i * g->copies * plane, (size_t)plane * sizeof *e->mean);
+        memcpy(e->mean, g->prior + i * g->copies * plane, (size_t)plane * sizeof *e->mean);
         memset(e->information, 0, (size_t)e->ensembles->pixels * sizeof *e->information);
     } else {
         vdni_ensemble_get(&maps, &e->ensembles[i]);
     }
-    crop_out(probability + (g->first + i) * pixels * g->model->domain.classes, e->mean, width,
+    crop_out(to->probability + (g->first + i) * pixels * g->model->domain.classes, e->mean, width,
              slices, g->model->config.mask_channels);
-    for (int64_t y = 0; uncertainty && y < slices->height; y++)
-        memcpy(uncertainty + ((g->first + i) * slices->height + y) * slices->width,
-               e->information + y * width, (size_t)slices->width * sizeof *uncertainty);
+    for (int64_t y = 0; to->uncertainty && y < slices->height; y++)
+        memcpy(to->uncertainty + ((g->first + i) * slices->height + y) * slices->width,
+               e->information + y * width, (size_t)slices->width * sizeof *to->uncertainty);
 }
 
-static vdn_status segment_group(vdn_ctx *ctx, const group *g)
+/* The group of slices from @p first on; none when there are no more. */
+static void choose(group *g, int64_t first)
+{
+    const int64_t all = g->slices->count, left = all - first;
+    const int64_t most = g->e->options.batch / g->copies;
+    g->first = first;
+    g->count = left < most ? left : most;
+    g->begin = (double)first / (double)all;
+    g->end = (double)(first + g->count) / (double)all;
+}
+
+/* Enqueue the condition pass of the images that were loaded. */
+static vdn_status begin_group(vdn_ctx *ctx, const group *g)
 {
     const long long number = (long long)(g->slices->first_index + g->first) + 1;
     if (g->count > 1)
@@ -329,9 +358,49 @@ static vdn_status segment_group(vdn_ctx *ctx, const group *g)
     else
         vdni_ctx_stage(ctx, g->begin, g->end, "slice %lld", number);
     VDN_CHECK(vdni_report(ctx, 0.0));
+    return vdni_sampler_condition_begin(ctx, g->e->sampler);
+}
+
+/* All rounds of a group whose condition pass is done, two of them on their way at any time. The images of
+ * @p next are sent meanwhile, and it begins before the last round is waited for. */
+static vdn_status sample_all(vdn_ctx *ctx, const group *g, const group *next)
+{
+    int64_t first = 0, ahead = g->copies;
+    VDN_CHECK(vdni_sampler_set_prior(ctx, g->e->sampler, g->prior));
+    for (int64_t i = 0; i < g->count; i++) vdni_ensemble_clear(&g->e->ensembles[i]);
+    VDN_CHECK(begin_round(ctx, g, 0));
+    if (ahead < g->samples) VDN_CHECK(begin_round(ctx, g, ahead));
+    if (next->count > 0) VDN_CHECK(load(ctx, next));
+    for (; first + g->copies < g->samples; first += g->copies) {
+        VDN_CHECK(end_round(ctx, g, first));
+        ahead += g->copies;
+        if (ahead < g->samples) VDN_CHECK(begin_round(ctx, g, ahead));
+    }
+    if (next->count > 0) VDN_CHECK(begin_group(ctx, next));
+    return end_round(ctx, g, first);
+}
+
+static vdn_status load_and_begin(vdn_ctx *ctx, const group *g)
+{
+    if (g->count == 0) return VDN_OK;
     VDN_CHECK(load(ctx, g));
-    VDN_CHECK(vdni_sampler_condition(ctx, g->e->sampler, g->e->prior, g->e->image));
-    return g->o->prior_only ? VDN_OK : sample_all(ctx, g);
+    return begin_group(ctx, g);
+}
+
+static vdn_status segment_all(vdn_ctx *ctx, group *g, const output *to)
+{
+    group next = *g;
+    vdni_sampler_restart(g->e->sampler);
+    choose(&next, 0);
+    VDN_CHECK(load_and_begin(ctx, &next));
+    while (next.count > 0) {
+        *g = next;
+        choose(&next, g->first + g->count);
+        VDN_CHECK(vdni_sampler_condition_end(ctx, g->e->sampler, &g->prior));
+        VDN_CHECK(g->o->prior_only ? load_and_begin(ctx, &next) : sample_all(ctx, g, &next));
+        for (int64_t i = 0; i < g->count; i++) give(g, to, i);
+    }
+    return VDN_OK;
 }
 
 static vdn_status check(vdn_ctx *ctx, const vdn_slices *s, const vdn_model *model,
@@ -374,15 +443,7 @@ vdn_status vdni_segment(vdn_ctx *ctx, float *probability, float *uncertainty,
     const int64_t rows = g.e->options.batch, least = rows < slices->count ? rows : slices->count;
     g.samples = sample_count(model, options);
     g.copies = rows / least < g.samples ? rows / least : g.samples;
-    for (int64_t i = 0; i < slices->count; i += g.count) {
-        const int64_t left = slices->count - i, most = rows / g.copies;
-        g.first = i;
-        g.count = left < most ? left : most;
-        g.begin = (double)i / (double)slices->count;
-        g.end = (double)(i + g.count) / (double)slices->count;
-        VDN_CHECK(segment_group(ctx, &g));
-        for (int64_t k = 0; k < g.count; k++) give(&g, probability, uncertainty, k);
-    }
+    VDN_CHECK(segment_all(ctx, &g, &(output){ probability, uncertainty }));
     ctx->progress_floor = 0.0;
     ctx->progress_scale = 1.0;
     return vdni_report(ctx, 1.0);

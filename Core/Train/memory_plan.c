@@ -4,6 +4,7 @@
 #include "Ops/backend.h"
 #include "Train/loader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { SLACK_BYTES = 2 << 20, SLICE_BYTES = 2048, MEBI = 1 << 20 };
@@ -59,6 +60,32 @@ static void count_release(vdn_ctx *ctx, vdni_device *device, void *data)
     c->blocks -= before - ctx->now_bytes;
 }
 
+/* Nothing is there to write to: whoever counts only creates. */
+static vdn_status count_stage(vdn_ctx *ctx, vdni_device *device, vdni_stage *out, int64_t bytes,
+                              int32_t twin)
+{
+    counter *c = counter_of(ctx);
+    (void)device;
+    *out = (vdni_stage){ .host = NULL };
+    VDN_CHECK(vdni_hold_bytes(ctx, bytes));
+    out->bytes = bytes;
+    if (twin && !c->real->shares_host_memory) {
+        out->own = c;
+        c->now += bytes;
+    }
+    note_peak(ctx, c);
+    return VDN_OK;
+}
+
+static void count_stage_free(vdn_ctx *ctx, vdni_device *device, vdni_stage *stage)
+{
+    counter *c = counter_of(ctx);
+    (void)device;
+    if (stage->own) c->now -= stage->bytes;
+    vdni_drop_bytes(ctx, stage->bytes);
+    *stage = (vdni_stage){ .host = NULL };
+}
+
 static vdn_status ignore_put(vdn_ctx *ctx, vdni_device *device, void *to, const void *from,
                              int64_t bytes)
 {
@@ -81,6 +108,8 @@ static void begin_counting(vdn_ctx *ctx, counter *c)
     c->table.release = count_release;
     c->table.put = c->table.get = c->table.copy = ignore_put;
     c->table.zero = ignore_zero;
+    c->table.stage_create = count_stage;
+    c->table.stage_free = count_stage_free;
     c->before = ctx->now_bytes;
     ctx->backend = &c->table;
 }
@@ -101,7 +130,7 @@ static void add(share *to, const counter *c)
 
 /* The training's network, or the one that validates. */
 static vdn_status count_network(vdn_ctx *ctx, share *out, vdni_trainer *t, int32_t training,
-                                int32_t recompute)
+                                int32_t recompute, int32_t images)
 {
     const vdni_slice_list *v = &t->parts[VDNI_PART_VALIDATION];
     const uint64_t version = 1;
@@ -109,7 +138,7 @@ static vdn_status count_network(vdn_ctx *ctx, share *out, vdni_trainer *t, int32
                                            training ? t->model->values : NULL, &version };
     const vdni_network_options options = { training ? t->height : v->height,
                                            training ? t->width : v->width, t->activation, training,
-                                           recompute };
+                                           recompute, images };
     vdni_network *network = NULL;
     counter c;
     begin_counting(ctx, &c);
@@ -137,7 +166,7 @@ static vdn_status count_run(vdn_ctx *ctx, share *out, vdni_trainer *t,
     return status;
 }
 
-static int64_t image_bytes(const vdn_ctx *ctx, const vdni_trainer *t)
+static int64_t image_bytes(const vdn_ctx *ctx, const vdni_trainer *t, int32_t images)
 {
     const vdni_config *c = &t->model->config;
     const vdni_slice_list *train = &t->parts[VDNI_PART_TRAIN];
@@ -146,29 +175,43 @@ static int64_t image_bytes(const vdn_ctx *ctx, const vdni_trainer *t)
     const int64_t batch = t->recipe.batch * (pixels * (4 * (int64_t)c->image_channels + 1) + 16);
     const int64_t scratch =
         4 * train->height * train->width * c->image_channels + vdni_batch_work_bytes(t);
-    return batch * (threads > 0 ? 2 : 1) + scratch * (threads + 1) + 4 * pixels * c->mask_channels +
-           8 * train->count;
+    return batch * (threads > 0 ? 2 : 1) + scratch * (threads + 1) +
+           4 * images * pixels * c->mask_channels + 8 * train->count;
 }
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* What is the same however the images are computed. */
+typedef struct {
+    share validation, validating, scoring;
+} other_parts;
+
+static vdn_status count_others(vdn_ctx *ctx, other_parts *out, vdni_trainer *t)
+{
+    memset(out, 0, sizeof *out);
+    VDN_CHECK(count_network(ctx, &out->validation, t, 0, 0, 1));
+    VDN_CHECK(count_run(ctx, &out->validating, t, vdni_validate_dry));
+    return count_run(ctx, &out->scoring, t, vdni_test_table_dry);
+}
+
 /* The networks are gone when the test slices are scored. */
-static vdn_status make(vdn_ctx *ctx, vdni_memory_plan *out, vdni_trainer *t, int32_t recompute)
+static vdn_status make(vdn_ctx *ctx, vdni_memory_plan *out, vdni_trainer *t,
+                       const other_parts *others, int32_t recompute, int32_t images)
 {
     const int64_t floats = t->model->parameters.total_floats;
     const int shared = ctx->backend->shares_host_memory;
     const share blocks = { 5 * 4 * floats, 5 * floats };
-    share network = { 0, 0 }, validation = { 0, 0 }, validating = { 0, 0 }, scoring = { 0, 0 };
+    const share validation = others->validation, validating = others->validating,
+                scoring = others->scoring;
+    share network = { 0, 0 };
 
-    VDN_CHECK(count_network(ctx, &network, t, 1, recompute));
-    VDN_CHECK(count_network(ctx, &validation, t, 0, 0));
-    VDN_CHECK(count_run(ctx, &validating, t, vdni_validate_dry));
-    VDN_CHECK(count_run(ctx, &scoring, t, vdni_test_table_dry));
+    VDN_CHECK(count_network(ctx, &network, t, 1, recompute, images));
     const int64_t saving = shared ? 0 : 4 * 4 * floats; /* blocks pass through the host */
     *out = (vdni_memory_plan){
         .recompute = recompute,
+        .images_at_once = images,
         .weights = blocks.device + blocks.host,
-        .images = image_bytes(ctx, t),
+        .images = image_bytes(ctx, t, images),
         .network = network.device + network.host,
         .validation = validation.device + validation.host + validating.device + validating.host,
         .scoring = scoring.device + scoring.host,
@@ -205,21 +248,48 @@ static double mebi(int64_t bytes) { return (double)bytes / MEBI; }
 
 static void say(vdn_ctx *ctx, const vdni_memory_plan *p)
 {
+    char at_once[40] = "";
+    if (p->images_at_once > 1)
+        (void)snprintf(at_once, sizeof at_once, "; %d images at once", p->images_at_once);
     vdni_note(ctx,
               "memory: at most %.0f MiB%s (weights and moments %.0f, images %.0f, training %.0f, "
-              "validation %.0f, test table %.0f)%s",
+              "validation %.0f, test table %.0f)%s%s",
               mebi(p->peak + p->device_peak), p->device_peak > 0 ? " of processor and device" : "",
               mebi(p->weights), mebi(p->images), mebi(p->network), mebi(p->validation),
-              mebi(p->scoring),
+              mebi(p->scoring), at_once,
               p->recompute ? "; blocks are computed again in the backward pass" : "");
 }
 
-vdn_status vdni_memory_plan_make(vdn_ctx *ctx, vdni_memory_plan *out, vdni_trainer *t)
+/* Images of a pass at most; asking stands above what is best. Batch norm is that of one image on every
+ * device. */
+static int32_t most_at_once(const vdn_ctx *ctx, const vdni_trainer *t, int32_t asked)
+{
+    if (t->model->config.condition_norm == VDNI_CONDITION_BATCH) return 1;
+    if (asked > 0) return asked;
+    return ctx->backend->shares_host_memory ? 1 : t->recipe.batch;
+}
+
+/* The largest divisor of the batch whose plan fits; 1 whether it fits or not. */
+static vdn_status make_largest(vdn_ctx *ctx, vdni_memory_plan *out, vdni_trainer *t,
+                               const other_parts *others, int32_t asked)
+{
+    for (int32_t images = most_at_once(ctx, t, asked); images >= 1; images--) {
+        if (t->recipe.batch % images != 0) continue;
+        VDN_CHECK(make(ctx, out, t, others, 0, images));
+        if (fits(ctx, out)) break;
+    }
+    return VDN_OK;
+}
+
+vdn_status vdni_memory_plan_make(vdn_ctx *ctx, vdni_memory_plan *out, vdni_trainer *t,
+                                 int32_t images)
 {
     vdni_memory_plan first;
-    VDN_CHECK(make(ctx, &first, t, 0));
+    other_parts others;
+    VDN_CHECK(count_others(ctx, &others, t));
+    VDN_CHECK(make_largest(ctx, &first, t, &others, images));
     *out = first;
-    if (!fits(ctx, out)) VDN_CHECK(make(ctx, out, t, 1));
+    if (!fits(ctx, out)) VDN_CHECK(make(ctx, out, t, &others, 1, 1));
     if (fits(ctx, out)) {
         say(ctx, out);
         return VDN_OK;

@@ -37,8 +37,8 @@ struct vdni_network {
     void *arenas[GRAPHS], *workspace;
     condition_ids c;
     diffusion_ids d;
-    float class_weights[VDN_MAX_CLASSES]; /* of the last conditioned image */
-    double shares[VDN_MAX_CLASSES];       /* that decide them; all 0 = the image's own */
+    float *class_weights; /* (images, classes), of the last conditioned images */
+    double shares[VDN_MAX_CLASSES]; /* that decide them; all 0 = the image's own */
     float *host; /* code, skip, foreground, coded mask; also dropout masks */
 };
 
@@ -59,13 +59,15 @@ static const char *numbered(char name[VDNI_TENSOR_NAME_BYTES], const char *stem,
 static vdni_id plane(vdni_graph *g, const vdni_network *n, const char *name, int64_t channels,
                      vdni_dtype dtype)
 {
-    const int64_t nhwc[4] = { 1, n->options.height, n->options.width, channels };
+    const int64_t nhwc[4] = { n->options.images, n->options.height, n->options.width, channels };
     return vdni_input(g, name, nhwc, dtype);
 }
 
-static vdni_id row(vdni_graph *g, const char *name, int64_t count, vdni_dtype dtype)
+/* @p count values of each image. */
+static vdni_id row(vdni_graph *g, const vdni_network *n, const char *name, int64_t count,
+                   vdni_dtype dtype)
 {
-    const int64_t nhwc[4] = { 1, 1, 1, count };
+    const int64_t nhwc[4] = { n->options.images, 1, 1, count };
     return vdni_input(g, name, nhwc, dtype);
 }
 
@@ -74,10 +76,16 @@ static int32_t class_count(const vdni_config *config)
     return config->mask_channels > 1 ? config->mask_channels : 2;
 }
 
+/* Of all images together. */
+static int64_t pixels_of(const vdni_network *n)
+{
+    return n->options.images * n->options.height * n->options.width;
+}
+
 static vdni_id class_weight_input(vdni_graph *g, const vdni_network *n)
 {
     if (!vdni_size_adapts(&n->recipe.seg)) return VDNI_NONE;
-    return row(g, "class_weights", class_count(&n->config), VDNI_F32);
+    return row(g, n, "class_weights", class_count(&n->config), VDNI_F32);
 }
 
 static vdni_loss_weights loss_weights(const vdni_network *n, double simple, double ce, double dice)
@@ -106,7 +114,8 @@ static void build_deep(vdni_graph *g, vdni_network *n, const vdni_condition *net
     if (!n->options.training) return;
     vdni_deep_scores(g, &n->config, net, scores);
     for (int32_t i = 1; i < vdni_supervised_levels(&n->config); i++) {
-        const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i, 1 };
+        const int64_t nhwc[4] = { n->options.images, n->options.height >> i,
+                                  n->options.width >> i, 1 };
         c->deep_target[i] = vdni_input(g, numbered(name, "target", i), nhwc, VDNI_U8);
         c->deep_terms[i] = vdni_output(g,
                                        vdni_segmentation_loss(g, scores[i], c->deep_target[i],
@@ -124,7 +133,7 @@ static void build_condition(vdni_graph *g, vdni_network *n)
 
     c->image = plane(g, n, "image", n->config.image_channels, VDNI_F32);
     c->target = plane(g, n, "target", 1, VDNI_U8);
-    c->weights = row(g, "weights", 2, VDNI_F32);
+    c->weights = row(g, n, "weights", 2, VDNI_F32);
     c->class_weights = class_weight_input(g, n);
     const vdni_condition net = vdni_condition_unet(g, &n->config, c->image, NULL);
     c->logits = vdni_output(g, net.logits, "logits");
@@ -148,7 +157,7 @@ static vdni_id dropped(vdni_graph *g, vdni_network *n, int32_t i)
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     if (!n->options.training || n->recipe.condition_drop <= 0.0) return n->d.feature[i];
-    n->d.drop[i] = row(g, numbered(name, "drop", i), 2 * (int64_t)n->config.condition[i], VDNI_F32);
+    n->d.drop[i] = row(g, n, numbered(name, "drop", i), 2 * (int64_t)n->config.condition[i], VDNI_F32);
     return vdni_modulate(g, n->d.feature[i], n->d.drop[i]);
 }
 
@@ -156,8 +165,8 @@ static void feature_inputs(vdni_graph *g, vdni_network *n, vdni_id used[VDNI_MAX
 {
     char name[VDNI_TENSOR_NAME_BYTES];
     for (int32_t i = 0; i < n->config.condition_levels; i++) {
-        const int64_t nhwc[4] = { 1, n->options.height >> i, n->options.width >> i,
-                                  n->config.condition[i] };
+        const int64_t nhwc[4] = { n->options.images, n->options.height >> i,
+                                  n->options.width >> i, n->config.condition[i] };
         used[i] = VDNI_NONE;
         if (!vdni_reads_feature(&n->config, i)) continue;
         n->d.feature[i] =
@@ -205,7 +214,7 @@ static void build_diffusion(vdni_graph *g, vdni_network *n)
 {
     diffusion_ids *d = &n->d;
     const int64_t k = n->config.mask_channels;
-    const int64_t nhwc[4] = { 1, n->options.height, n->options.width, k };
+    const int64_t nhwc[4] = { n->options.images, n->options.height, n->options.width, k };
     vdni_id used[VDNI_MAX_LEVELS];
 
     feature_inputs(g, n, used);
@@ -215,11 +224,12 @@ static void build_diffusion(vdni_graph *g, vdni_network *n)
     d->in.prior = plane(g, n, "prior", k, VDNI_F32);
     d->in.image = vdni_borrow(g, plane(g, n, "image", n->config.image_channels, VDNI_F32));
     d->in.skip = n->config.prior_skip ? plane(g, n, "skip", k, VDNI_F32) : VDNI_NONE;
-    d->in.t = row(g, "t", 1, VDNI_F32);
-    d->keys = row(g, "keys", VDNI_NOISE_KEY_WORDS, VDNI_I32);
-    d->coefficients = row(g, "coefficients", 4, VDNI_F32);
+    d->in.t = row(g, n, "t", 1, VDNI_F32);
+    d->in.scale = n->config.norm_in ? row(g, n, "scale", 4, VDNI_F32) : VDNI_NONE;
+    d->keys = row(g, n, "keys", VDNI_NOISE_KEY_WORDS, VDNI_I32);
+    d->coefficients = row(g, n, "coefficients", 4, VDNI_F32);
     d->target = vdni_borrow(g, plane(g, n, "target", 1, VDNI_U8));
-    d->weights = row(g, "weights", weight_count(&n->config), VDNI_F32);
+    d->weights = row(g, n, "weights", weight_count(&n->config), VDNI_F32);
     const vdni_id noise = vdni_noise(g, d->keys, nhwc);
     d->in.x = noised(g, n, noise);
     const vdni_id s = vdni_diffusion_unet(g, &n->config, &d->in, &cache);
@@ -276,9 +286,10 @@ static int32_t widest(const vdni_config *config)
     return most;
 }
 
-static int64_t host_floats(const vdni_config *config, int64_t pixels)
+/* For @p images of @p pixels together. */
+static int64_t host_floats(const vdni_config *config, int64_t images, int64_t pixels)
 {
-    const int64_t masks = 2 * (int64_t)widest(config);
+    const int64_t masks = 2 * images * widest(config);
     const int64_t planes = pixels * (3 * (int64_t)config->mask_channels + 1);
     return planes > masks ? planes : masks;
 }
@@ -346,7 +357,9 @@ vdn_status vdni_network_create(vdn_ctx *ctx, vdni_network **out, const vdni_conf
     n->schedule = schedule;
     n->options = *options;
     forget_ids(n);
-    VDN_TRY(VDNI_NEW(ctx, n->host, host_floats(config, options->height * options->width)));
+    if (n->options.images == 0) n->options.images = 1;
+    VDN_TRY(VDNI_NEW(ctx, n->host, host_floats(config, n->options.images, pixels_of(n))));
+    VDN_TRY(VDNI_NEW(ctx, n->class_weights, n->options.images * class_count(config)));
     for (int i = 0; i < graph_count(config); i++) {
         VDN_TRY(build(ctx, n, i, weights->table));
         VDN_TRY(vdni_plan_create(ctx, &n->plans[i], n->graphs[i], ctx->backend, ctx->device));
@@ -370,6 +383,7 @@ void vdni_network_free(vdn_ctx *ctx, vdni_network *n)
     }
     if (n->workspace) ctx->backend->release(ctx, ctx->device, n->workspace);
     vdni_free(ctx, n->host);
+    vdni_free(ctx, n->class_weights);
     vdni_free(ctx, n);
 }
 
@@ -385,7 +399,7 @@ vdn_status vdni_network_estimate(vdn_ctx *ctx, int64_t *bytes, const vdni_config
     VDN_TRY(VDNI_NEW(ctx, n, 1));
     n->config = *config;
     n->recipe = *recipe;
-    n->options = (vdni_network_options){ height, width, activation, 1, 0 };
+    n->options = (vdni_network_options){ height, width, activation, 1, 0, 1 };
     forget_ids(n);
     for (int i = 0; i < graph_count(config); i++) {
         vdni_plan_memory memory;
@@ -418,23 +432,25 @@ static vdn_status put(vdn_ctx *ctx, vdni_network *n, int graph, vdni_id id, cons
 
 static vdn_status read_terms(vdn_ctx *ctx, vdni_network *n, int graph, vdni_id id, vdni_terms *terms)
 {
-    float four[4];
-    VDN_CHECK(vdni_plan_get(ctx, n->plans[graph], id, four, sizeof four));
-    *terms = (vdni_terms){ four[0], four[1], four[2], four[3] };
-    return VDN_OK;
+    return vdni_plan_get(ctx, n->plans[graph], id, terms,
+                         n->options.images * (int64_t)sizeof *terms);
 }
 
-/* The weights of the image's classes, from its own pixels or from the shares that were set. */
+/* The weights of the classes of each image, from its own pixels or from the shares that were set. */
 static void weigh_classes(vdni_network *n, const uint8_t *target)
 {
     const int32_t classes = class_count(&n->config);
-    double counts[VDN_MAX_CLASSES] = { 0.0 }, own[VDN_MAX_CLASSES], given = 0.0;
+    const int64_t pixels = n->options.height * n->options.width;
+    double own[VDN_MAX_CLASSES], given = 0.0;
     if (!vdni_size_adapts(&n->recipe.seg)) return;
-    vdni_class_counts(counts, target, n->options.height * n->options.width, classes);
-    const double pixels = vdni_class_shares(own, counts, classes);
     for (int32_t c = 0; c < classes; c++) given += n->shares[c];
-    vdni_size_weights(n->class_weights, given > 0.0 ? n->shares : own, pixels, classes,
-                      &n->recipe.seg);
+    for (int32_t i = 0; i < n->options.images; i++) {
+        double counts[VDN_MAX_CLASSES] = { 0.0 };
+        vdni_class_counts(counts, target + i * pixels, pixels, classes);
+        const double valid = vdni_class_shares(own, counts, classes);
+        vdni_size_weights(n->class_weights + i * classes, given > 0.0 ? n->shares : own, valid,
+                          classes, &n->recipe.seg);
+    }
 }
 
 void vdni_network_set_shares(vdni_network *n, const double *shares)
@@ -451,8 +467,10 @@ static vdn_status put_deep_targets(vdn_ctx *ctx, vdni_network *n, const uint8_t 
         const int64_t step = (int64_t)1 << i, from = step / 2 - 1, width = n->options.width;
         int64_t count = 0;
         if (n->c.deep_target[i] == VDNI_NONE) continue;
-        for (int64_t y = from; y < n->options.height; y += step)
-            for (int64_t x = from; x < width; x += step) few[count++] = target[y * width + x];
+        for (int64_t image = 0; image < n->options.images; image++)
+            for (int64_t y = from; y < n->options.height; y += step)
+                for (int64_t x = from; x < width; x += step)
+                    few[count++] = target[(image * n->options.height + y) * width + x];
         VDN_CHECK(put(ctx, n, CONDITION, n->c.deep_target[i], few));
     }
     return VDN_OK;
@@ -461,12 +479,12 @@ static vdn_status put_deep_targets(vdn_ctx *ctx, vdni_network *n, const uint8_t 
 /* Of the result, but the total, which is of every level. */
 static vdn_status read_condition_terms(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms)
 {
+    vdni_terms deep[VDNI_NETWORK_MAX_IMAGES];
     VDN_CHECK(read_terms(ctx, n, CONDITION, n->c.terms, terms));
     for (int32_t i = 1; i < VDNI_MAX_LEVELS; i++) {
-        vdni_terms deep;
         if (n->c.deep_terms[i] == VDNI_NONE) continue;
-        VDN_CHECK(read_terms(ctx, n, CONDITION, n->c.deep_terms[i], &deep));
-        terms->total += deep.total;
+        VDN_CHECK(read_terms(ctx, n, CONDITION, n->c.deep_terms[i], deep));
+        for (int32_t k = 0; k < n->options.images; k++) terms[k].total += deep[k].total;
     }
     return VDN_OK;
 }
@@ -474,12 +492,16 @@ static vdn_status read_condition_terms(vdn_ctx *ctx, vdni_network *n, vdni_terms
 vdn_status vdni_network_condition(vdn_ctx *ctx, vdni_network *n, float *prior, vdni_terms *terms,
                                   const float *image, const uint8_t *target, float scale)
 {
-    const int64_t pixels = n->options.height * n->options.width;
+    const int64_t pixels = pixels_of(n);
     const int64_t bytes = pixels * n->config.mask_channels * (int64_t)sizeof *prior;
-    const float weights[2] = { n->recipe.prior_mse > 0.0 ? 1.0f : 0.0f, scale };
     const int alone = n->recipe.detach || !vdni_has_refiner(&n->config);
     const vdni_run_part part = alone ? VDNI_RUN_ALL : VDNI_RUN_FORWARD;
+    float weights[VDNI_NETWORK_MAX_IMAGES][2];
 
+    for (int32_t i = 0; i < n->options.images; i++) {
+        weights[i][0] = n->recipe.prior_mse > 0.0 ? 1.0f : 0.0f;
+        weights[i][1] = scale;
+    }
     VDN_CHECK(put(ctx, n, CONDITION, n->c.image, image));
     VDN_CHECK(put(ctx, n, CONDITION, n->c.target, target));
     VDN_CHECK(put_deep_targets(ctx, n, target));
@@ -506,35 +528,53 @@ static void encode_target(float *out, const uint8_t *target, int64_t pixels,
     }
 }
 
-static vdn_status put_dropout(vdn_ctx *ctx, vdni_network *n, const vdni_noise_key *key)
+/* Masks of channels, keyed image by image: those of the lower levels first. */
+static vdn_status put_dropout(vdn_ctx *ctx, vdni_network *n, const vdni_refine_call *calls)
 {
     const double p = n->recipe.condition_drop;
     uint32_t draw = 0;
     for (int32_t i = 0; i < n->config.condition_levels; i++) {
         const int32_t c = n->config.condition[i];
         if (n->d.drop[i] == VDNI_NONE) continue;
-        memset(n->host, 0, 2 * (size_t)c * sizeof *n->host);
-        for (int32_t j = 0; j < c; j++)
-            n->host[j] = vdni_philox_uniform(key, draw++) < p ? -1.0f : (float)(p / (1.0 - p));
+        memset(n->host, 0, 2 * (size_t)(n->options.images * c) * sizeof *n->host);
+        for (int32_t k = 0; k < n->options.images; k++)
+            for (int32_t j = 0; j < c; j++)
+                n->host[2 * k * c + j] =
+                    vdni_philox_uniform(&calls[k].drop, draw + (uint32_t)j) < p
+                        ? -1.0f
+                        : (float)(p / (1.0 - p));
+        draw += (uint32_t)c;
         VDN_CHECK(put(ctx, n, DIFFUSION, n->d.drop[i], n->host));
     }
     return VDN_OK;
 }
 
-static vdn_status put_prior(vdn_ctx *ctx, vdni_network *n, const float *prior,
-                            const uint8_t *target)
+static vdn_status put_prior(vdn_ctx *ctx, vdni_network *n, const vdni_refine_call *calls)
 {
-    const int64_t pixels = n->options.height * n->options.width, k = n->config.mask_channels;
-    float *code = n->host, *skip = code + pixels * k, *clean = skip + pixels * k;
-    float *foreground = clean + pixels * k;
+    const int64_t pixels = n->options.height * n->options.width, all = pixels_of(n);
+    const int64_t k = n->config.mask_channels;
+    float *code = n->host, *skip = code + all * k, *clean = skip + all * k;
+    float *foreground = clean + all * k;
 
-    const vdni_prior_planes planes = { code, skip, foreground };
-    vdni_prior_inputs(&planes, prior, pixels, &n->config, ctx->threads);
-    encode_target(clean, target, pixels, &n->config);
+    for (int32_t i = 0; i < n->options.images; i++) {
+        const int64_t at = i * pixels;
+        const vdni_prior_planes planes = { code + at * k, skip + at * k, foreground + at };
+        vdni_prior_inputs(&planes, calls[i].prior, pixels, &n->config, ctx->threads);
+        encode_target(clean + at * k, calls[i].target, pixels, &n->config);
+    }
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.prior, code));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.skip, skip));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.foreground, foreground));
     return put(ctx, n, DIFFUSION, n->d.clean, clean);
+}
+
+/* Flips read no noise here: their start are coins of the prior. */
+static void start_terms(float row[VDNI_TERMS], const vdni_network *n, int32_t t)
+{
+    if (n->config.process == VDNI_PROCESS_DDPM)
+        vdni_process_start_unshifted(row, n->schedule, t);
+    else
+        vdni_process_start(row, n->schedule, t);
 }
 
 static void noise_terms(float row[VDNI_TERMS], const vdni_network *n, int32_t t)
@@ -568,23 +608,46 @@ static void weigh_step(float weights[VDNI_EPSILON_WEIGHTS], const vdni_network *
     weights[1] = call->scale;
 }
 
-vdn_status vdni_network_refine(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms,
-                               const vdni_refine_call *call)
-{
-    const float time = (float)call->t;
-    int32_t keys[VDNI_NOISE_KEY_WORDS];
-    float coefficients[VDNI_TERMS], weights[VDNI_EPSILON_WEIGHTS];
+/* What the refiner is told of each image, a row of each kind. */
+typedef struct {
+    float time[VDNI_NETWORK_MAX_IMAGES];
+    int32_t keys[VDNI_NETWORK_MAX_IMAGES][VDNI_NOISE_KEY_WORDS];
+    float coefficients[VDNI_NETWORK_MAX_IMAGES][VDNI_TERMS];
+    float input[VDNI_NETWORK_MAX_IMAGES][VDNI_TERMS];
+    float weights[VDNI_NETWORK_MAX_IMAGES * VDNI_EPSILON_WEIGHTS]; /* weight_count() of each */
+} told;
 
-    vdni_noise_key_pack(keys, &call->noise);
-    noise_terms(coefficients, n, call->t);
-    weigh_step(weights, n, call);
-    VDN_CHECK(put_dropout(ctx, n, &call->drop));
-    VDN_CHECK(put_prior(ctx, n, call->prior, call->target));
-    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.weights, weights));
+static void tell(told *out, const vdni_network *n, const vdni_refine_call *calls)
+{
+    for (int32_t i = 0; i < n->options.images; i++) {
+        const vdni_refine_call *call = &calls[i];
+        float weights[VDNI_EPSILON_WEIGHTS] = { 0.0f };
+        const int64_t count = weight_count(&n->config);
+        out->time[i] = (float)call->t;
+        vdni_noise_key_pack(out->keys[i], &call->noise);
+        if (call->is_start)
+            start_terms(out->coefficients[i], n, call->t);
+        else
+            noise_terms(out->coefficients[i], n, call->t);
+        vdni_process_input(out->input[i], n->schedule, call->t, n->config.signal_scale);
+        weigh_step(weights, n, call);
+        memcpy(out->weights + i * count, weights, (size_t)count * sizeof *weights);
+    }
+}
+
+vdn_status vdni_network_refine(vdn_ctx *ctx, vdni_network *n, vdni_terms *terms,
+                               const vdni_refine_call *calls)
+{
+    told rows;
+    tell(&rows, n, calls);
+    VDN_CHECK(put_dropout(ctx, n, calls));
+    VDN_CHECK(put_prior(ctx, n, calls));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.weights, rows.weights));
     VDN_CHECK(put(ctx, n, DIFFUSION, n->d.class_weights, n->class_weights));
-    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.t, &time));
-    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.keys, keys));
-    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.coefficients, coefficients));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.t, rows.time));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.in.scale, rows.input));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.keys, rows.keys));
+    VDN_CHECK(put(ctx, n, DIFFUSION, n->d.coefficients, rows.coefficients));
     VDN_CHECK(vdni_plan_run(ctx, n->plans[DIFFUSION], VDNI_RUN_ALL));
     if (n->options.training && !n->recipe.detach)
         VDN_CHECK(vdni_plan_run(ctx, n->plans[CONDITION], VDNI_RUN_BACKWARD));

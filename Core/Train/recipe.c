@@ -56,6 +56,7 @@ static void set_process(vdni_config *config, int printed)
     config->signal_scale = 1.0;
     config->prior_skip = 0;
     config->sample_steps = config->sample_start = config->time_steps;
+    config->eta = 1.0; /* with every step: DDPM */
 }
 
 vdn_status vdni_recipe_get(vdn_ctx *ctx, vdni_recipe *out, vdni_config *config, int64_t *steps,
@@ -134,10 +135,39 @@ static vdn_status check_losses(vdn_ctx *ctx, const vdni_recipe *r, const vdni_co
     return VDN_OK;
 }
 
+/* Times that the sampler meets are to be trained, and its start must be able to mean the mask. */
+static vdn_status check_times(vdn_ctx *ctx, const vdni_recipe *r, const vdni_config *config)
+{
+    const int32_t start = config->sample_start;
+    VDN_CHECK(in_range(ctx, "train_t0", r->latest_time, 0, config->time_steps));
+    VDN_CHECK(in_range(ctx, "start_state_p", r->start_state, 0.0, 1.0));
+    if (!vdni_has_refiner(config)) return VDN_OK;
+    if (r->latest_time > 0 && r->latest_time < start)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "train_t0 %d is below t0 %d: samples would begin at times that are never "
+                         "trained",
+                         r->latest_time, start);
+    if (r->start_state > 0.0 && config->param == VDNI_PARAM_LITERAL)
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "start_state_p %g needs a sampler that begins at the prior; that of param "
+                         "paper_literal begins at plain noise",
+                         r->start_state);
+    if (r->start_state > 0.0 && vdni_gives_noise(config))
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT,
+                         "start_state_p %g needs an output that says the mask: in the start state "
+                         "the noise that param eps learns means the prior",
+                         r->start_state);
+    return VDN_OK;
+}
+
 vdn_status vdni_recipe_check(vdn_ctx *ctx, const vdni_recipe *r, const vdni_config *config)
 {
     VDN_CHECK(check_losses(ctx, r, config));
+    VDN_CHECK(check_times(ctx, r, config));
     VDN_CHECK(in_range(ctx, "lr", r->lr.base, 0.0, 10.0));
+    if (!(r->lr.base > 0.0))
+        return vdni_fail(ctx, VDN_ERR_ARGUMENT, "recipe key lr is %g, needed above 0",
+                         r->lr.base);
     VDN_CHECK(in_range(ctx, "wd", r->weight_decay, 0.0, 10.0));
     VDN_CHECK(in_range(ctx, "clip", r->clip, 0.0, 1e12));
     VDN_CHECK(in_range(ctx, "batch", r->batch, 1, 4096));

@@ -8,6 +8,9 @@
 #include "Train/lr.h"
 #include "Train/size_weights.h"
 
+/* How the times of an optimiser step's images are drawn, model.md 5.2. */
+typedef enum { VDNI_TIMES_STRATIFIED = 0, VDNI_TIMES_UNIFORM } vdni_time_draw;
+
 typedef struct vdni_recipe {
     char name[16];
     vdni_augment_recipe augment;
@@ -25,6 +28,9 @@ typedef struct vdni_recipe {
     double corrupt;         /* probability that the prior given to the process is corrupted */
     double drop;            /* probability that it is replaced by 1/2 */
     double condition_drop;  /* Dropout2d of the features inside the refiner */
+    vdni_time_draw time_draw;
+    int32_t latest_time;    /* last t that is trained; 0 = T */
+    double start_state;     /* probability that an image is given the sampler's start instead of x_t */
     int32_t detach;         /* the refiner's loss does not reach the condition net */
     int64_t prior_warmup;   /* first steps train the condition net only */
     int32_t patience;       /* validations without a better loss before stopping; 0 = never */

@@ -29,6 +29,9 @@ static const vdni_key recipe_keys[] = {
     { "cond_drop", VDNI_KEY_REAL, AT(condition_drop), NULL, 0 },
     { "cond_detach", VDNI_KEY_SWITCH, AT(detach), NULL, 0 },
     { "prior_warmup", VDNI_KEY_LONG, AT(prior_warmup), NULL, 0 },
+    { "t_draw", VDNI_KEY_CHOICE, AT(time_draw), WORDS("stratified", "uniform"), 2 },
+    { "train_t0", VDNI_KEY_INT, AT(latest_time), NULL, 2 },
+    { "start_state_p", VDNI_KEY_REAL, AT(start_state), NULL, 2 },
     { "lr", VDNI_KEY_REAL, AT(lr.base), NULL, 0 },
     { "lr_schedule", VDNI_KEY_CHOICE, AT(lr.kind), WORDS("constant", "cosine", "poly"), 0 },
     { "lr_floor", VDNI_KEY_REAL, AT(lr.floor), NULL, 0 },
@@ -79,7 +82,9 @@ static vdni_keys recipe_table(void)
 void vdni_settings_put_recipe(vdni_json_writer *w, const vdni_recipe *recipe)
 {
     const vdni_keys keys = recipe_table();
-    for (int32_t i = 0; i < keys.count; i++) vdni_key_put(w, &keys.items[i], recipe);
+    for (int32_t i = 0; i < keys.count; i++)
+        if (keys.items[i].format != 2 || !vdni_key_is_zero(&keys.items[i], recipe))
+            vdni_key_put(w, &keys.items[i], recipe);
 }
 
 /* ---- keys ---- */

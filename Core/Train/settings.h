@@ -26,7 +26,8 @@ typedef struct vdni_settings {
 VDN_MUST_USE vdn_status vdni_settings_apply(vdn_ctx *ctx, vdni_config *config, vdni_recipe *recipe,
                                             int64_t *steps, const vdni_settings *settings);
 
-/* The recipe's keys as members of the open object: for signatures and notes. */
+/* The recipe's keys as members of the open object: for signatures and notes. Keys that came after the
+ * first ones only where they are not 0, so that trainings of before still resume. */
 void vdni_settings_put_recipe(vdni_json_writer *w, const vdni_recipe *recipe);
 
 #endif

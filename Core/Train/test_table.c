@@ -114,7 +114,7 @@ static vdn_status resize(vdn_ctx *ctx, table *x, int64_t height, int64_t width)
     const vdni_config *c = &t->model->config;
     const vdni_sampler_weights weights = { &t->model->parameters, x->best, &x->version };
     const vdni_sampler_options many = { height, width, t->activation, c->sample_steps,
-                                        c->sample_start, 0.0, 1 };
+                                        c->sample_start, c->eta, 1 };
     vdni_sampler_options one = many;
 
     if (x->one && x->height == height && x->width == width) return VDN_OK;

@@ -7,6 +7,7 @@
 #include "Train/loader.h"
 #include "Train/settings.h"
 #include "Train/trainer_setup.h"
+#include "Train/training_time.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,44 +41,57 @@ static vdni_noise_key key_of(const vdni_trainer *t, vdni_noise_purpose purpose, 
 }
 
 /* The refiner trains on worse priors than it will meet; see prior_corruption.h. */
-static void corrupt(vdni_trainer *t, int64_t step, int32_t image)
+static void corrupt(vdni_trainer *t, float *prior, int64_t step, int32_t image)
 {
     vdni_corruption_recipe recipe = vdni_corruption_recommended();
     const vdni_noise_key key = key_of(t, VDNI_FOR_PRIOR_CORRUPTION, step, image);
-    const vdni_prior_map map = { t->prior, t->valid[2 * image], t->valid[2 * image + 1],
+    const vdni_prior_map map = { prior, t->valid[2 * image], t->valid[2 * image + 1],
                                  t->model->config.mask_channels, t->width };
     recipe.p = t->recipe.corrupt;
     recipe.drop_p = t->recipe.drop;
     (void)vdni_corruption_apply(&map, vdni_corruption_draw(&recipe, key), &recipe, key, t->work);
 }
 
-static vdn_status train_image(vdn_ctx *ctx, vdni_trainer *t, step_result *result, int64_t step,
-                              int32_t j)
+/* Image @p j of the step, whose prior is @p prior. */
+static vdni_refine_call call_of(const vdni_trainer *t, const float *prior, int64_t step, int32_t j)
+{
+    const vdni_noise_key time_key = key_of(t, VDNI_FOR_TRAINING_TIME, step, j);
+    const vdni_training_time time =
+        vdni_training_time_draw(&t->recipe, &t->model->config, &time_key, j);
+    return (vdni_refine_call){
+        .prior = prior,
+        .target = t->targets + j * t->height * t->width,
+        .t = time.t,
+        .is_start = time.is_start,
+        .noise = key_of(t, VDNI_FOR_TRAINING_NOISE, step, j),
+        .drop = key_of(t, VDNI_FOR_CONDITION_DROP, step, j),
+        .scale = 1.0f / (float)t->recipe.batch,
+    };
+}
+
+/* The images of a pass from @p first on. */
+static vdn_status train_images(vdn_ctx *ctx, vdni_trainer *t, step_result *result, int64_t step,
+                               int32_t first)
 {
     const vdni_config *c = &t->model->config;
     const int64_t pixels = t->height * t->width;
-    const float *image = t->images + j * pixels * c->image_channels;
-    const uint8_t *target = t->targets + j * pixels;
-    const float scale = 1.0f / (float)t->recipe.batch;
-    const vdni_noise_key time_key = key_of(t, VDNI_FOR_TRAINING_TIME, step, j);
-    vdni_terms terms;
+    const int32_t count = t->memory.images_at_once;
+    const float *images = t->images + first * pixels * c->image_channels;
+    vdni_refine_call calls[VDNI_NETWORK_MAX_IMAGES];
+    vdni_terms terms[VDNI_NETWORK_MAX_IMAGES];
 
-    VDN_CHECK(vdni_network_condition(ctx, t->network, t->prior, &terms, image, target, scale));
-    add_terms(&result->prior, &terms);
+    VDN_CHECK(vdni_network_condition(ctx, t->network, t->prior, terms, images,
+                                     t->targets + first * pixels, 1.0f / (float)t->recipe.batch));
+    for (int32_t i = 0; i < count; i++) add_terms(&result->prior, &terms[i]);
     if (step <= t->recipe.prior_warmup || !vdni_has_refiner(c)) return VDN_OK;
-    corrupt(t, step, j);
-    const vdni_refine_call call = {
-        .prior = t->prior,
-        .target = target,
-        .t = vdni_stratified_time(c->time_steps, j, t->recipe.batch,
-                                  vdni_philox_uniform(&time_key, 0)),
-        .noise = key_of(t, VDNI_FOR_TRAINING_NOISE, step, j),
-        .drop = key_of(t, VDNI_FOR_CONDITION_DROP, step, j),
-        .scale = scale,
-    };
-    VDN_CHECK(vdni_network_refine(ctx, t->network, &terms, &call));
-    add_terms(&result->refiner, &terms);
-    result->refined++;
+    for (int32_t i = 0; i < count; i++) {
+        float *prior = t->prior + i * pixels * c->mask_channels;
+        corrupt(t, prior, step, first + i);
+        calls[i] = call_of(t, prior, step, first + i);
+    }
+    VDN_CHECK(vdni_network_refine(ctx, t->network, terms, calls));
+    for (int32_t i = 0; i < count; i++) add_terms(&result->refiner, &terms[i]);
+    result->refined += count;
     return VDN_OK;
 }
 
@@ -171,8 +185,8 @@ static vdn_status one_step(vdn_ctx *ctx, vdni_trainer *t)
     memset(&result, 0, sizeof result);
     VDN_CHECK(vdni_loader_get(ctx, t->loader, step, &result.waited));
     share_out(t);
-    for (int32_t j = 0; j < t->recipe.batch; j++)
-        VDN_CHECK(train_image(ctx, t, &result, step, j));
+    for (int32_t j = 0; j < t->recipe.batch; j += t->memory.images_at_once)
+        VDN_CHECK(train_images(ctx, t, &result, step, j));
     VDN_CHECK(update(ctx, t, &result, step));
     t->state.step = step;
     t->state.seconds = seconds_spent(t);
@@ -359,11 +373,17 @@ static vdn_status run_steps(vdn_ctx *ctx, vdni_trainer *t)
 vdn_status vdni_train(vdn_ctx *ctx, const char *folder, const char *store_path,
                       const vdn_train_options *options)
 {
+    return vdni_train_by(ctx, folder, store_path, options, 0);
+}
+
+vdn_status vdni_train_by(vdn_ctx *ctx, const char *folder, const char *store_path,
+                         const vdn_train_options *options, int32_t images)
+{
     vdn_status status = VDN_OK;
     vdni_trainer *t = NULL;
     char *test = NULL;
 
-    VDN_TRY(vdni_trainer_create(ctx, &t, folder, store_path, options));
+    VDN_TRY(vdni_trainer_create_by(ctx, &t, folder, store_path, options, images));
     t->start_ns = vdni_clock_ns();
     t->shown.from = t->state.step;
     status = run_steps(ctx, t);

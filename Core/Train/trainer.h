@@ -8,5 +8,8 @@
 /* As vdn_train(). */
 VDN_MUST_USE vdn_status vdni_train(vdn_ctx *ctx, const char *folder, const char *store_path,
                                    const vdn_train_options *options);
+/* The same with @p images in a pass, 0 = as memory_plan.h chooses; for tests. */
+VDN_MUST_USE vdn_status vdni_train_by(vdn_ctx *ctx, const char *folder, const char *store_path,
+                                      const vdn_train_options *options, int32_t images);
 
 #endif

@@ -221,7 +221,7 @@ static vdn_status make_buffers(vdn_ctx *ctx, vdni_trainer *t)
     t->normalized = scratch.normalized;
     t->work = scratch.work;
     VDN_CHECK(prepared);
-    VDN_CHECK(VDNI_NEW(ctx, t->prior, pixels * c->mask_channels));
+    VDN_CHECK(VDNI_NEW(ctx, t->prior, t->memory.images_at_once * pixels * c->mask_channels));
     VDN_CHECK(VDNI_NEW(ctx, t->order, t->parts[VDNI_PART_TRAIN].count));
     VDN_CHECK(vdni_loader_create(ctx, &t->loader, t, t->steps));
 
@@ -230,8 +230,9 @@ static vdn_status make_buffers(vdn_ctx *ctx, vdni_trainer *t)
     const vdni_network_weights averaged = { &t->model->parameters, t->blocks.average, NULL,
                                             &t->blocks.average_version };
     const vdni_network_options options = { t->height, t->width, t->activation, 1,
-                                           t->memory.recompute };
-    const vdni_network_options plain = { validation->height, validation->width, t->activation, 0, 0 };
+                                           t->memory.recompute, t->memory.images_at_once };
+    const vdni_network_options plain = { validation->height, validation->width, t->activation, 0, 0,
+                                         1 };
     VDN_CHECK(vdni_network_create(ctx, &t->network, c, &t->recipe, t->schedule, &weights,
                                   &options));
     return vdni_network_create(ctx, &t->validation, c, &t->recipe, t->schedule, &averaged, &plain);
@@ -280,6 +281,13 @@ static vdn_status open_log(vdn_ctx *ctx, vdni_log **out, const vdni_trainer *t, 
 vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
                                const char *store_path, const vdn_train_options *options)
 {
+    return vdni_trainer_create_by(ctx, out, folder, store_path, options, 0);
+}
+
+vdn_status vdni_trainer_create_by(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
+                                  const char *store_path, const vdn_train_options *options,
+                                  int32_t images)
+{
     vdn_status status = VDN_OK;
     vdni_trainer *t = NULL;
     vdni_device_info info;
@@ -298,7 +306,7 @@ vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *fol
                         : VDNI_F32;
     VDN_TRY(split(ctx, t));
     choose_canvas(t);
-    VDN_TRY(vdni_memory_plan_make(ctx, &t->memory, t));
+    VDN_TRY(vdni_memory_plan_make(ctx, &t->memory, t, images));
     VDN_TRY(make_blocks(ctx, t));
     VDN_TRY(make_buffers(ctx, t));
     VDN_TRY(make_signature(ctx, t));

@@ -9,6 +9,10 @@
 VDN_MUST_USE vdn_status vdni_trainer_create(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
                                             const char *store_path,
                                             const vdn_train_options *options);
+/* The same with @p images in a pass, a divisor of the batch; 0 = as memory_plan.h chooses. */
+VDN_MUST_USE vdn_status vdni_trainer_create_by(vdn_ctx *ctx, vdni_trainer **out, const char *folder,
+                                               const char *store_path,
+                                               const vdn_train_options *options, int32_t images);
 /* No more steps and validations: their memory goes, state and weights stay. */
 void vdni_trainer_end_steps(vdn_ctx *ctx, vdni_trainer *trainer);
 void vdni_trainer_free(vdn_ctx *ctx, vdni_trainer *trainer);

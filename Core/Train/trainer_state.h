@@ -50,6 +50,7 @@ typedef struct vdni_shown {
 /* Bytes; made by memory_plan.h. */
 typedef struct vdni_memory_plan {
     int32_t recompute;
+    int32_t images_at_once; /* of a pass through the network: a divisor of the batch */
     int64_t weights, images, network, validation, scoring;
     int64_t peak;        /* of the context, the device's memory included where it is the host's */
     int64_t device_peak; /* of a device with memory of its own */
@@ -78,7 +79,7 @@ typedef struct vdni_trainer {
     uint8_t *targets;      /* (batch, H, W) */
     int64_t *valid;        /* (batch, 2) rows and columns that are slice */
     struct vdni_loader *loader; /* makes them while the step before runs */
-    float *prior;          /* (H, W, K) */
+    float *prior;          /* (images of a pass, H, W, K) */
     float *normalized;     /* (largest slice) */
     vdni_batch_job *job;   /* of batch.c */
     char *work;            /* augmentation and corruption */

@@ -1,11 +1,13 @@
 /* Losses and Dice on validation slices, always with the same noise: a fixed set of times
- * t = 50, 150, ..., 950 (of T = 1000; in proportion otherwise) and noise keyed by slice and time. */
+ * t = 50, 150, ..., 950 (where 1000 is the last that is trained; in proportion otherwise) and noise keyed
+ * by slice and time. */
 #include "Base/memory.h"
 #include "Diffusion/sampler.h"
 #include "Eval/overlap.h"
 #include "Tensor/normalize.h"
 #include "Tensor/pad.h"
 #include "Train/trainer_state.h"
+#include "Train/training_time.h"
 
 #include <string.h>
 
@@ -77,6 +79,7 @@ static vdn_status add_losses(vdn_ctx *ctx, validation *v, int64_t id, int64_t nu
     vdni_trainer *t = v->trainer;
     const int64_t first = t->recipe.all_times ? 0 : number % TIMES;
     const int64_t last = t->recipe.all_times ? TIMES - 1 : first;
+    const int64_t latest = vdni_training_time_latest(&t->recipe, &t->model->config);
     vdni_terms prior_terms, terms;
 
     VDN_CHECK(vdni_network_condition(ctx, t->validation, v->prior, &prior_terms, v->image,
@@ -87,8 +90,7 @@ static vdn_status add_losses(vdn_ctx *ctx, validation *v, int64_t id, int64_t nu
         return VDN_OK;
     }
     for (int64_t i = first; i <= last; i++) {
-        const int32_t time =
-            (int32_t)((2 * i + 1) * t->model->config.time_steps / (2 * TIMES));
+        const int32_t time = (int32_t)((2 * i + 1) * latest / (2 * TIMES));
         const vdni_noise_key key = { .seed = 35,
                                      .purpose = VDNI_FOR_VALIDATION,
                                      .case_key = (uint32_t)id,

@@ -193,7 +193,7 @@ typedef struct {
     int32_t steps;    /* S, denoising steps; 0 = the model's default (10) */
     int32_t samples;  /* N, ensemble size; 0 = the model's default (5) */
     int32_t start;    /* t0 of the truncated start, 1..T; 0 = the model's default (500) */
-    float eta;        /* DDIM eta: 0 deterministic, 1 ancestral; default 0 */
+    float eta;        /* DDIM eta, 1 = ancestral; 0 = the model's default (0, deterministic) */
     uint64_t seed;    /* default 35 */
     int32_t prior_only; /* non-zero: return the condition U-Net's prior, no sampling */
     int32_t precision;  /* 0 = best for the device, 1 = f32, 2 = 16 bit: bf16, or f16 without it */

@@ -1,6 +1,6 @@
 /* Time of one denoising step of a batch, and of one training step (condition and refiner, forward and
- * backward, Adam; the batch's images one after the other, as the trainer runs them); one JSON line
- * that stands beside peer_pytorch.py's and peer_pytorch_cuda.py's.
+ * backward, Adam; the batch's images in passes as the trainer runs them: one after the other on the CPU, on
+ * a device as many at once as fit); one JSON line that stands beside peer_pytorch.py's and peer_pytorch_cuda.py's.
  *
  *     bench_network [--config small] [--size 320x320] [--mode step|train] [--dtype f32|bf16|f16]
  *                   [--batch 1] [--steps 10] [--repeats 9] [--profile 1] [--threads 0]
@@ -157,32 +157,35 @@ typedef struct {
     uint8_t *target;
     uint64_t version;
     int64_t steps;
-    double loss; /* of the last step */
+    double loss; /* of the last image of the last step */
+    int32_t images; /* of a pass */
 } trainee;
 
 static vdn_status make_trainee(vdn_ctx *ctx, trainee *t, const vdn_model *model, int64_t pixels)
 {
-    const int64_t count = model->parameters.total_floats;
+    const int64_t count = model->parameters.total_floats, all = t->images * pixels;
     t->values = placed(ctx, model);
     t->gradients = bench_place_floats(ctx, NULL, count);
     t->moment1 = bench_place_floats(ctx, NULL, count);
     t->moment2 = bench_place_floats(ctx, NULL, count);
     t->version = 1;
-    VDN_CHECK(VDNI_NEW(ctx, t->image, pixels));
-    VDN_CHECK(VDNI_NEW(ctx, t->prior, pixels));
-    VDN_CHECK(VDNI_NEW(ctx, t->target, pixels));
-    bench_random(t->image, pixels);
-    for (int64_t i = 0; i < pixels; i++) t->target[i] = t->image[i] > 0.0f;
+    VDN_CHECK(VDNI_NEW(ctx, t->image, all));
+    VDN_CHECK(VDNI_NEW(ctx, t->prior, all));
+    VDN_CHECK(VDNI_NEW(ctx, t->target, all));
+    bench_random(t->image, all);
+    for (int64_t i = 0; i < all; i++) t->target[i] = t->image[i] > 0.0f;
     return VDN_OK;
 }
 
-static vdn_status train_once(vdn_ctx *ctx, trainee *t, vdni_network *n, int64_t count, long batch)
+static vdn_status train_once(vdn_ctx *ctx, trainee *t, vdni_network *n, const vdn_model *model,
+                             const arguments *a)
 {
-    const vdni_refine_call call = {
-        .prior = t->prior, .target = t->target, .t = 300, .scale = 1.0f / (float)batch
-    };
+    const int64_t m = model->config.pad_multiple, pixels = padded(a, 0, m) * padded(a, 1, m);
+    const float scale = 1.0f / (float)a->batch;
+    vdni_refine_call calls[VDNI_NETWORK_MAX_IMAGES];
+    vdni_terms terms[VDNI_NETWORK_MAX_IMAGES];
     double norm = 0.0;
-    const vdni_optimizer_step step = { .count = count,
+    const vdni_optimizer_step step = { .count = model->parameters.total_floats,
                                        .parameters = t->values,
                                        .moment1 = t->moment1,
                                        .moment2 = t->moment2,
@@ -193,17 +196,40 @@ static vdn_status train_once(vdn_ctx *ctx, trainee *t, vdni_network *n, int64_t 
                                        .beta2 = 0.999,
                                        .eps = 1e-8,
                                        .gradient_norm = &norm };
-    for (long i = 0; i < batch; i++) {
-        vdni_terms terms;
-        VDN_CHECK(
-            vdni_network_condition(ctx, n, t->prior, &terms, t->image, t->target, call.scale));
-        t->loss = terms.total;
-        VDN_CHECK(vdni_network_refine(ctx, n, &terms, &call));
-        t->loss += terms.total;
+    for (int32_t i = 0; i < t->images; i++)
+        calls[i] = (vdni_refine_call){ .prior = t->prior + i * pixels,
+                                       .target = t->target + i * pixels,
+                                       .t = 300,
+                                       .noise = { .sample = (uint32_t)i },
+                                       .scale = scale };
+    for (long i = 0; i < a->batch; i += t->images) {
+        VDN_CHECK(vdni_network_condition(ctx, n, t->prior, terms, t->image, t->target, scale));
+        t->loss = terms[t->images - 1].total;
+        VDN_CHECK(vdni_network_refine(ctx, n, terms, calls));
+        t->loss += terms[t->images - 1].total;
     }
     VDN_CHECK(ctx->backend->optimize(ctx, ctx->device, &step));
     t->version++;
     return VDN_OK;
+}
+
+/* With as many images in a pass as fit, a divisor of the batch. */
+static vdn_status make_network(vdn_ctx *ctx, vdni_network **out, trainee *t, vdn_model *model,
+                               const vdni_recipe *recipe, const vdni_schedule *schedule,
+                               const arguments *a)
+{
+    const int64_t m = model->config.pad_multiple;
+    const vdni_network_weights weights = { &model->parameters, t->values, t->gradients, &t->version };
+    vdn_status status = VDN_ERR_MEMORY;
+    for (; t->images >= 1 && status == VDN_ERR_MEMORY; t->images--) {
+        const vdni_network_options options = { padded(a, 0, m), padded(a, 1, m), dtype_of(a), 1, 0,
+                                               t->images };
+        if (a->batch % t->images) continue;
+        vdni_clear_error(ctx);
+        status = vdni_network_create(ctx, out, &model->config, recipe, schedule, &weights, &options);
+        if (status == VDN_OK) break;
+    }
+    return status;
 }
 
 /* @p losses: before the first and after the last step. */
@@ -211,20 +237,20 @@ static vdn_status time_training(vdn_ctx *ctx, double *ms, double losses[2], cons
                                 vdn_model *model)
 {
     const int64_t m = model->config.pad_multiple;
-    const vdni_network_options options = { padded(a, 0, m), padded(a, 1, m), dtype_of(a), 1 };
-    trainee t = { .loss = 0.0 };
+    const long limit = VDNI_NETWORK_MAX_IMAGES;
+    const int32_t most = (int32_t)(a->batch < limit ? a->batch : limit);
+    trainee t = { .images = ctx->backend->shares_host_memory ? 1 : most };
     vdni_network *n = NULL;
     vdni_schedule *schedule = NULL;
     vdni_recipe recipe;
     int64_t steps = 1000;
     VDN_CHECK(vdni_recipe_get(ctx, &recipe, &model->config, &steps, "recommended"));
     VDN_CHECK(vdni_schedule_create(ctx, &schedule, model->config.schedule, 1000));
-    VDN_CHECK(make_trainee(ctx, &t, model, options.height * options.width));
-    const vdni_network_weights weights = { &model->parameters, t.values, t.gradients, &t.version };
-    VDN_CHECK(vdni_network_create(ctx, &n, &model->config, &recipe, schedule, &weights, &options));
+    VDN_CHECK(make_trainee(ctx, &t, model, padded(a, 0, m) * padded(a, 1, m)));
+    VDN_CHECK(make_network(ctx, &n, &t, model, &recipe, schedule, a));
     for (long i = -2; i < a->repeats; i++) {
         const int64_t t0 = bench_now(ctx);
-        VDN_CHECK(train_once(ctx, &t, n, model->parameters.total_floats, a->batch));
+        VDN_CHECK(train_once(ctx, &t, n, model, a));
         if (i >= 0) ms[i] = (double)(bench_now(ctx) - t0) * 1e-6;
         losses[i > -2] = t.loss;
     }

@@ -87,7 +87,7 @@ void build_diffusion(vdni_graph *g, const vdni_config *c)
     }
     const vdni_cache cache =
         vdni_condition_cache(g, c, feature, plane(g, "foreground", 1, 1, VDNI_F32));
-    const vdni_step_inputs in = { plane(g, "x", c->mask_channels, 1, VDNI_F32),
+    const vdni_step_inputs in = { plane(g, "x", c->mask_channels, 1, VDNI_F32), VDNI_NONE,
                                   plane(g, "prior", c->mask_channels, 1, VDNI_F32),
                                   plane(g, "image", c->image_channels, 1, VDNI_F32), VDNI_NONE,
                                   row(g, "t", 1) };

@@ -47,6 +47,17 @@ static int is_emulated(void)
     return found;
 }
 
+/* A call ends where its comment begins so. */
+static const char *stop_at;
+
+static int stop(void *user, double fraction, const char *comment)
+{
+    vdn_ctx *ctx = user;
+    (void)fraction;
+    ctx->last_report_ns = 0; /* report every time, not ten times a second */
+    return strncmp(comment, stop_at, strlen(stop_at)) == 0;
+}
+
 /* ---- segmenting ---- */
 
 typedef struct {
@@ -179,6 +190,86 @@ static void the_next_call_keeps_the_plans(void)
     }
 }
 
+/* ---- copies beside the computing: emulated only, where streams can be made slow ---- */
+
+static void set_streams(const char *mode, const char *log)
+{
+    (void)setenv("VERDIFF_EMULATION_STREAMS", mode, 1);
+    (void)setenv("VERDIFF_EMULATION_LOG", log, 1);
+}
+
+/* However late one stream is behind the other: no host block is read before its copy arrives, none
+ * written before it has left. A call that was stopped half-way leaves nothing behind. */
+static void late_streams_change_no_bit(void)
+{
+    static const char *const modes[] = { "late", "copies", "computing" };
+    world wanted, v;
+    for (int i = 0; i < 6; i++) {
+        const int prior_only = i / 3, batch = prior_only ? 2 : 1;
+        open_world(&wanted, "cuda", 0);
+        wanted.options.prior_only = prior_only;
+        wanted.options.samples = 3;
+        wanted.options.steps = 2;
+        wanted.options.batch = batch;
+        EXPECT_OK(wanted.ctx, segment(&wanted));
+        set_streams(modes[i % 3], "");
+        open_world(&v, "cuda", 0);
+        v.options = wanted.options;
+        for (int again = 0; again < 2; again++) {
+            EXPECT_OK(v.ctx, segment(&v));
+            EXPECT(memcmp(v.p, wanted.p, sizeof v.p) == 0 && memcmp(v.u, wanted.u, sizeof v.u) == 0);
+            memset(v.p, 0, sizeof v.p);
+            stop_at = batch == 1 ? "slice 2" : "slice 3";
+            v.ctx->progress = stop;
+            v.ctx->user = v.ctx;
+            EXPECT(segment(&v) == VDN_ERR_ABORTED);
+            v.ctx->progress = NULL;
+            v.ctx->user = NULL;
+        }
+        close_world(&v);
+        close_world(&wanted);
+        set_streams("", "");
+    }
+}
+
+/* What was asked of the device, see runtime_api.h, without the letters of @p without. */
+static void read_log(char *out, size_t bytes, const char *name, const char *without)
+{
+    char *text = fix_read(name, NULL);
+    size_t count = 0;
+    for (const char *p = text; p && *p && count + 1 < bytes; p++)
+        if (!strchr(without, *p)) out[count++] = *p;
+    out[count] = '\0';
+    free(text);
+}
+
+/* Three groups of a slice: the images of the next one are sent (S) and the way back of its prior is begun
+ * (F) before the host waits (W) for the samples of the one before; then it waits for that prior. No
+ * memory is allocated (A), the host waits for no whole stream (Y) and no copy needs it to (H, G). */
+static void the_next_slices_are_sent_before_the_last_results_are_waited_for(void)
+{
+    static const char *const wanted[] = { "SFW" "FSFWW" "FSFWW" "FW",
+                                          "SFW" "FFSWFWW" "FFSWFWW" "FFWW" };
+    for (int32_t samples = 1; samples <= 2; samples++) {
+        char log[256], path[4200];
+        world v;
+        (void)snprintf(path, sizeof path, "%s/operations", fix_folder);
+        set_streams("late", "");
+        open_world(&v, "cuda", 0);
+        v.options.batch = 1;
+        v.options.samples = samples;
+        EXPECT_OK(v.ctx, segment(&v));
+        set_streams("late", path);
+        EXPECT_OK(v.ctx, segment(&v));
+        set_streams("", "");
+        read_log(log, sizeof log, "operations", "KZDs");
+        EXPECT(strcmp(log, wanted[samples - 1]) == 0);
+        if (strcmp(log, wanted[samples - 1]) != 0) printf("  %s\n", log);
+        close_world(&v);
+        (void)remove(path);
+    }
+}
+
 /* Emulated only. Every allocation of the device refused in turn, then every launch faulty. */
 static void faults_become_a_status(void)
 {
@@ -243,16 +334,6 @@ static vdn_train_options training(int64_t steps)
 }
 
 /* Training ends where the scoring of the test slices would begin: that is segmenting again. */
-static const char *stop_at;
-
-static int stop(void *user, double fraction, const char *comment)
-{
-    vdn_ctx *ctx = user;
-    (void)fraction;
-    ctx->last_report_ns = 0; /* report every time, not ten times a second */
-    return strncmp(comment, stop_at, strlen(stop_at)) == 0;
-}
-
 static vdn_status train_until(vdn_ctx *ctx, const char *comment, const vdn_train_options *o)
 {
     stop_at = comment;
@@ -276,6 +357,7 @@ static void trains_as_the_cpu_does(void)
     fix_clean();
     ctx = open_ctx("cuda", 0);
     EXPECT(train_until(ctx, "Scoring", &o) == VDN_ERR_ABORTED);
+    EXPECT(strstr(notes, "images at once") != NULL); /* the CPU takes one after the other */
     EXPECT(read_numbers(found, MOST, "log.csv") == count && count > 20);
     vdn_ctx_free(ctx);
     fix_clean();
@@ -308,6 +390,43 @@ static void a_training_resumes_bit_by_bit(void)
     free(whole);
     free(parts);
     fix_clean();
+}
+
+/* Emulated only. As many images in a pass as the device has room for, down to one; the losses stay. */
+static void a_device_with_less_memory_takes_fewer_images_at_once(void)
+{
+    static const int32_t at_once[] = { 4, 2, 1 };
+    enum { MOST = 64 };
+    double wanted[MOST], found[MOST], worst = 0;
+    vdn_train_options o = training(1);
+    o.settings = "{\"batch\": 4, \"prior_warmup\": 0}";
+    for (int i = 0; i < 3; i++) {
+        char memory[32];
+        int64_t now = 0, peak = 0;
+        vdni_trainer *t = NULL;
+        vdn_ctx *ctx = open_ctx("cuda", 0);
+        EXPECT_OK(ctx, vdni_trainer_create(ctx, &t, fix_folder, fix_store, &o));
+        if (!t) exit(1);
+        const vdni_memory_plan plan = t->memory;
+        vdni_trainer_free(ctx, t);
+        fix_clean();
+        EXPECT(train_until(ctx, "Scoring", &o) == VDN_ERR_ABORTED);
+        const int count = read_numbers(i ? found : wanted, MOST, "log.csv");
+        vdn_ctx_get_device_memory(ctx, &now, &peak);
+        EXPECT(peak <= plan.device_peak && count > 5);
+        EXPECT(plan.images_at_once == at_once[i] && !plan.recompute);
+        EXPECT((strstr(notes, "images at once") != NULL) == (i < 2));
+        printf("  %d at once: %.2f MiB planned\n", plan.images_at_once,
+               (double)plan.device_peak / (1 << 20));
+        for (int k = 0; i > 0 && k < count; k++)
+            worst = fmax(worst, fabs(found[k] - wanted[k]) / (fabs(wanted[k]) + 1e-3));
+        vdn_ctx_free(ctx);
+        fix_clean();
+        (void)snprintf(memory, sizeof memory, "%lld", (long long)(plan.device_peak - 1) / 9 * 10);
+        (void)setenv("VERDIFF_EMULATION_MEMORY", memory, 1); /* nine tenths of it are taken */
+    }
+    (void)unsetenv("VERDIFF_EMULATION_MEMORY");
+    EXPECT_LE(worst, 1e-5);
 }
 
 /* Emulated only: the device is lost after the first checkpoint; another context goes on from it. */
@@ -351,6 +470,9 @@ int main(void)
     RUN(trains_as_the_cpu_does);
     RUN(a_training_resumes_bit_by_bit);
     if (is_emulated()) {
+        RUN(a_device_with_less_memory_takes_fewer_images_at_once);
+        RUN(late_streams_change_no_bit);
+        RUN(the_next_slices_are_sent_before_the_last_results_are_waited_for);
         RUN(faults_become_a_status);
         RUN(a_lost_device_leaves_the_checkpoint);
     }

@@ -56,6 +56,11 @@ def check_counts():
             if not msfm and not nsa and name == "full":
                 millions = (cond + diff) / 1e6
                 check("full without MSFM and NSA, millions", abs(millions - 137.04), 0.005)
+    for name, widths in (("unit", 8 + 8), ("full", 128 + 128 + 128 + 256 + 256 + 512)):
+        with torch.device("meta"):  # a 1x1 convolution to one map at the entry of every level
+            model = ref.Verdiff(ref.config(name, nsa="sk"))
+        more = widths + len(ref.CONFIGS[name].mult)
+        check(f"{name} with nsa sk", abs(count(model) - sum(PARTS[name]) - more), 0)
     cfg = ref.config("full", nsa=False, fuse=False, scale_shift=False)
     with torch.device("meta"):
         ddpm = count(ref.DiffusionNet(cfg, in_channels=3, out_channels=3))
@@ -150,6 +155,17 @@ def check_identities():
     _, s = fresh.denoise(eps, p0, image, torch.tensor([500, 500]), *fresh.cache(features0, p0))
     check("at initialisation s = clip(prior)", (s - logits0.clamp(-4, 4)).abs().max().item(), 1e-12)
 
+    # The scaled input has one size at every t: a state of plain rho + noise is divided by its own.
+    size = {}
+    plain = ref.Verdiff(ref.config("unit", norm_in=True)).double()
+    plain.diff.register_forward_pre_hook(lambda m, inputs: size.update(u=inputs[0]))
+    fused, gates = plain.cache(features0, p0)
+    for t in (1, 500, 1000):
+        rest = 1 - ref.schedule()["abar"][t]
+        x = torch.full_like(eps, (plain.rho**2 + rest) ** 0.5)
+        plain.denoise(x, p0, image, torch.tensor([t, t]), fused, gates)
+        check(f"norm_in at t = {t}", (size["u"][:, :1] - 1).abs().max().item(), 1e-12)
+
     nsa, u = model.diff.enc1.nsa, torch.randn(2, 8, 8, 6, dtype=torch.float64)
     keep = [p.detach().clone() for p in nsa.dw5.parameters()]
     one = nsa(u, torch.ones(2, 1, 8, 6, dtype=torch.float64))
@@ -221,6 +237,8 @@ def main():
     check_gradients(ref.config("unit", param="eps_bce", fuse="stem_add"), True, "eps_bce")
     check_gradients(ref.config("unit", process="bernoulli", nsa="k3", nsa_wrap="literal",
                                msff="cascade"), True, "flips")
+    check_gradients(ref.config("unit", nsa="sk", norm_in=True, msfm_norm="none"), True,
+                    "nsa sk, norm_in, msfm_norm none")
     print(f"{len(failures)} failed" if failures else "all passed")
     return 1 if failures else 0
 

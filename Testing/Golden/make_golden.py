@@ -35,6 +35,8 @@ CASES = (
                       prior_hard=True)),
     dict(stem="unit_flips", config="unit", size=(16, 12), t=(20, 400), scene="unit", short=True,
          changes=dict(process="bernoulli", nsa="k3", nsa_wrap="literal", msff="cascade")),
+    dict(stem="unit_sk", config="unit", size=(16, 12), t=(20, 400), scene="unit", short=True,
+         changes=dict(nsa="sk", norm_in=True, msfm_norm="none")),
     dict(stem="tiny", config="tiny", changes={}, size=(48, 32), t=(20, 400), offset=True,
          full=False),
 )
@@ -355,9 +357,9 @@ class Case:
         cfg = self.cfg
         about = dict(config=cfg.name, classes=cfg.classes, image_channels=cfg.image_channels,
                      param=cfg.param, process=cfg.process, learn_sigma=int(cfg.learn_sigma),
-                     cond_detach=int(self.detach), msfm=1, msfm_norm="ln", msff=cfg.msff,
+                     cond_detach=int(self.detach), msfm=1, msfm_norm=cfg.msfm_norm, msff=cfg.msff,
                      nsa="mask_soft" if cfg.nsa is True else cfg.nsa, nsa_wrap=cfg.nsa_wrap,
-                     nsa_gate=cfg.nsa_gate, prior_hard=int(cfg.prior_hard),
+                     nsa_gate=cfg.nsa_gate, prior_hard=int(cfg.prior_hard), norm_in=int(cfg.norm_in),
                      fuse={True: "level_add", False: "concat"}.get(cfg.fuse, cfg.fuse),
                      scale_shift=1, norm="instance", prior_skip=int(cfg.gives_mask), rho=1 if self.literal else RHO,
                      schedule="linear", T=1000, snr_clip=5, lambda_b=1, lambda_d=1, lambda_p=1,

@@ -46,8 +46,9 @@ class Config:
     classes: int = 1      # K
     image_channels: int = 1
     msfm: bool = True
+    msfm_norm: str = "ln"     # or none
     msff: str = "none"        # none, cascade, dilated, aspp
-    nsa: object = True        # mask_soft; False = none; or mask_hard, k3, k5
+    nsa: object = True        # mask_soft; False = none; or mask_hard, k3, k5, sk
     nsa_gate: str = "per_branch"  # or shared
     nsa_wrap: str = "residual"    # or literal
     fuse: object = True       # level_add; False = "concat", nothing beyond the input concatenation;
@@ -57,6 +58,7 @@ class Config:
     process: str = "shifted"  # shifted, ddpm, bernoulli
     learn_sigma: bool = False # K more output channels: the variance of a step
     prior_hard: bool = False  # the prior given to the process is 0 or 1
+    norm_in: bool = False     # the net reads x_t / sqrt(rho^2 + 1 - A_t)
 
     @property
     def zero_one(self):
@@ -150,13 +152,13 @@ class MSFM(nn.Module):
 
     KERNELS = (3, 5, 7)
 
-    def __init__(self, image_channels, channels, squeeze):
+    def __init__(self, image_channels, channels, squeeze, normed=True):
         super().__init__()
         for k in self.KERNELS:
             setattr(self, f"conv{k}", conv(image_channels, channels, k, bias=False))
             setattr(self, f"norm{k}", instance_norm(channels))
         self.squeeze = nn.Linear(channels, squeeze, bias=False)
-        self.norm = LayerNorm(squeeze)
+        self.norm = LayerNorm(squeeze) if normed else nn.Identity()
         self.select = nn.Linear(squeeze, 3 * channels, bias=False)
 
     def forward(self, image):
@@ -243,7 +245,7 @@ class ConditionNet(nn.Module):
         ch = cfg.cond_channels
         self.depth = len(ch) - 1
         if cfg.msfm:
-            self.msfm = MSFM(cfg.image_channels, ch[0], cfg.squeeze)
+            self.msfm = MSFM(cfg.image_channels, ch[0], cfg.squeeze, cfg.msfm_norm == "ln")
         first = ch[0] if cfg.msfm else cfg.image_channels
         for i, c in enumerate(ch):
             setattr(self, f"enc{i}", Stage(first if i == 0 else ch[i - 1], c, cfg.convs))
@@ -349,8 +351,8 @@ class Attention(nn.Module):
 
 
 class NSA(nn.Module):
-    """Noise semantic adapter; k3 and k5 have one kernel in place of f, the literal wrap has n = u
-    and gives V, the shared gate has T_0 = T_1.
+    """Noise semantic adapter; k3 and k5 have one kernel in place of f, sk has g = sigmoid(1x1 n), the
+    literal wrap has n = u and gives V, the shared gate has T_0 = T_1.
 
     n = GN(u);  f = g DW3(n) + (1 - g) DW5(n);  s = DW7,dil3(f);  f', s' = 1x1 to C/2 each
     T = sigmoid(conv7([mean_c, max_c] of cat[f', s']))
@@ -367,6 +369,8 @@ class NSA(nn.Module):
             self.dw3 = conv(channels, channels, 3, groups=channels)
         if cfg.nsa != "k3":
             self.dw5 = conv(channels, channels, 5, groups=channels)
+        if cfg.nsa == "sk":
+            self.select = conv(channels, 1, 1)
         self.dw7 = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.reduce_f = conv(channels, half, 1)
         self.reduce_s = conv(channels, half, 1)
@@ -380,6 +384,8 @@ class NSA(nn.Module):
             return self.dw3(n)
         if self.kind == "k5":
             return self.dw5(n)
+        if self.kind == "sk":
+            g = torch.sigmoid(self.select(n))
         return g * self.dw3(n) + (1 - g) * self.dw5(n)
 
     def forward(self, u, g):
@@ -582,6 +588,8 @@ class Verdiff(nn.Module):
 
     def denoise(self, x, p_f, image, t, fused, gates):
         """s_net and the output s: mask logits with the prior skip; in the other modes s_net."""
+        if self.cfg.norm_in:
+            x = x / (self.rho**2 + 1 - per_image(schedule()["abar"], t)).sqrt().to(x.dtype)
         u = torch.cat([x, self.code(p_f), image], dim=1)
         s_net = self.diff(u, t, fused, gates)
         return s_net, s_net + prior_skip(p_f) if self.cfg.gives_mask else s_net

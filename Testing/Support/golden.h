@@ -104,9 +104,9 @@ static inline int64_t golden_setting(vdn_ctx *ctx, const vdni_json_value *root, 
 /* What later files say besides; earlier ones lack it and mean the first words. */
 static inline void golden_read_keys(vdn_ctx *ctx, vdni_config *config, const vdni_json_value *root)
 {
-    static const char *const names[] = { "param",       "process",  "msff",     "nsa",
-                                         "nsa_wrap",    "nsa_gate", "fuse",     "prior_skip",
-                                         "learn_sigma", "prior_hard" };
+    static const char *const names[] = { "param",       "process",    "msff",    "nsa",
+                                         "nsa_wrap",    "nsa_gate",   "fuse",    "prior_skip",
+                                         "learn_sigma", "prior_hard", "norm_in", "msfm_norm" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const vdni_json_value *value = vdni_json_find(root, names[i]);
         const vdni_key *key = vdni_key_find(vdni_config_keys(), names[i]);
@@ -169,6 +169,13 @@ static inline int32_t golden_time(const golden *g, const char *key, int64_t i)
     EXPECT(e && e->type == VDNI_WEIGHTS_I32 && i < e->count);
     if (e) memcpy(&t, (const char *)e->data + 4 * i, sizeof t);
     return t;
+}
+
+/* A sum is a state of the process: flips are drawn from theirs, and with norm_in there is one of a single
+ * term, the state on its way into the net. */
+static inline int golden_makes_state(const golden *g, const vdni_op *sum)
+{
+    return g->config.process != VDNI_PROCESS_BERNOULLI && (sum->in[2] || sum->in[3] || sum->in[4]);
 }
 
 #endif

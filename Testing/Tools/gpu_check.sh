@@ -232,6 +232,23 @@ small step 320x320 32
 full step 320x320 32
 full step 880x880 8
 base train 880x880 1
+base train 320x320 32
+small train 320x320 1
+full train 320x320 1
+small train 880x880 8
+full train 880x880 8
+small step 880x880 1
+full step 880x880 1
+small train 320x320 32
+full train 320x320 32
+small train 880x880 1
+full train 880x880 1
+base step 880x880 32
+small step 880x880 32
+full step 880x880 32
+base train 880x880 32
+small train 880x880 32
+full train 880x880 32
 END
     [ "$(left)" -le 230 ] || operators f32
 fi

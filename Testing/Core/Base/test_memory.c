@@ -117,6 +117,23 @@ static void resizing_keeps_what_fits(void)
     vdni_ctx_init(&ctx);
 }
 
+/* A device's runtime gives pinned memory: it counts like the rest. */
+static void bytes_from_elsewhere_are_counted(void)
+{
+    vdni_ctx_init(&ctx);
+    ctx.max_memory_bytes = 1000;
+    EXPECT(vdni_hold_bytes(&ctx, 600) == VDN_OK && ctx.now_bytes == 600 && ctx.allocations == 1);
+    EXPECT(vdni_hold_bytes(&ctx, 401) == VDN_ERR_MEMORY && ctx.now_bytes == 600);
+    EXPECT(strstr(ctx.error, "over the memory limit (600 held)") != NULL);
+    EXPECT(vdni_hold_bytes(&ctx, -1) == VDN_ERR_MEMORY);
+    expect_refused(401, 1, "over the memory limit (600 held)");
+    vdni_drop_bytes(&ctx, 600);
+    EXPECT(ctx.now_bytes == 0 && ctx.peak_bytes == 600);
+    ctx.refuse_after = ctx.allocations;
+    EXPECT(vdni_hold_bytes(&ctx, 1) == VDN_ERR_MEMORY && ctx.now_bytes == 0);
+    vdni_ctx_init(&ctx);
+}
+
 int main(void)
 {
     vdni_ctx_init(&ctx);
@@ -126,5 +143,6 @@ int main(void)
     RUN(a_refusal_lasts);
     RUN(the_limit_bounds_the_sum);
     RUN(resizing_keeps_what_fits);
+    RUN(bytes_from_elsewhere_are_counted);
     return test_result();
 }

@@ -118,6 +118,24 @@ static void the_weights_of_every_exact_step_sum_to_one(void)
     }
 }
 
+/* model.md 1.5: x over sqrt(rho^2 + 1 - abar); a mask of +-rho alone at t = 1, noise alone at t = T. */
+static void the_input_is_scaled_to_one_size(void)
+{
+    static const double rho[3] = { 0.3, 1.0, 0.05 };
+    for (int i = 0; i < 3; i++)
+        for (int64_t t = 1; t <= 1000; t += 37) {
+            float row[4];
+            vdni_process_input(row, linear, t, rho[i]);
+            EXPECT_LE(fabs(row[0] * sqrt(rho[i] * rho[i] + 1 - linear->abar[t]) - 1), 1e-6);
+            EXPECT(row[1] == 0.0f && row[2] == 0.0f && row[3] == 0.0f);
+        }
+    float first[4], last[4];
+    vdni_process_input(first, linear, 1, 0.3);
+    vdni_process_input(last, linear, 1000, 0.3);
+    EXPECT_LE(fabs(first[0] * 0.3 - 1), 1e-3);
+    EXPECT_LE(fabs(last[0] * sqrt(1.09) - 1), 1e-4);
+}
+
 static void the_snr_weight_is_clipped(void)
 {
     const double s500 = 0.09 * 7.8587242882e-02 / (1 - 7.8587242882e-02);
@@ -248,6 +266,7 @@ int main(void)
     RUN(ddim_with_eta_one_and_single_steps_is_ddpm);
     RUN(the_shifted_sampler_is_ddpm_on_the_residual);
     RUN(the_weights_of_every_exact_step_sum_to_one);
+    RUN(the_input_is_scaled_to_one_size);
     RUN(the_snr_weight_is_clipped);
     RUN(the_grid_is_rounded_and_ends_at_the_start);
     RUN(decoding_undoes_noising);

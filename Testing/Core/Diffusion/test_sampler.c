@@ -192,14 +192,21 @@ static void flip_mode(vdni_config *c)
     c->nsa = VDNI_NSA_K5;
 }
 static void hard_mode(vdni_config *c) { c->prior_hard = 1; }
+static void learned_map_mode(vdni_config *c)
+{
+    c->nsa = VDNI_NSA_SK;
+    c->norm_in = 1;
+}
 
 /* In every mode: probabilities that sum to 1, no bit by threads or batch, no allocation in a run. */
 static void every_mode_gives_probabilities(void)
 {
-    static void (*const modes[])(vdni_config *) = { eps_mode, learned_mode, flip_mode, hard_mode };
-    for (int i = 0; i < 16; i++) {
+    enum { MODES = 5 };
+    static void (*const modes[MODES])(vdni_config *) = { eps_mode, learned_mode, flip_mode, hard_mode,
+                                                         learned_map_mode };
+    for (int i = 0; i < 4 * MODES; i++) {
         static float first[3 * PIXELS];
-        const int32_t k = i / 4 % 2 ? 3 : 1, threads = 1 + i / 8;
+        const int32_t k = i / MODES % 2 ? 3 : 1, threads = 1 + i / (2 * MODES);
         vdni_sampler_options o = ddim;
         vdni_config config;
         vdni_domain domain;
@@ -208,7 +215,7 @@ static void every_mode_gives_probabilities(void)
         open_world(&v, threads, 0, k);
         config = v.model->config;
         domain = v.model->domain;
-        modes[i % 4](&config);
+        modes[i % MODES](&config);
         vdn_model_free(v.model);
         EXPECT_OK(&v.ctx, vdni_model_create(&v.ctx, &v.model, &config, &domain, 1));
         scramble(&v);

@@ -359,6 +359,31 @@ static void survives_every_refused_allocation(void)
     }
 }
 
+/* Filled when the plan is bound, for every image; runs and other inputs leave it alone. */
+static void a_constant_is_there_for_every_image(void)
+{
+    static const float values[3] = { -2.0f, 1.0f, 0.25f };
+    const int64_t shape[4] = { 2, 2, 3, 3 };
+    bench b;
+    bench_begin(&b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
+    const vdni_id x = vdni_input(b.g, "x", shape, VDNI_F32);
+    const vdni_id c = vdni_constant(b.g, 2, values, 3);
+    const vdni_id y = vdni_output(b.g, vdni_scale(b.g, x, c), "y");
+    if (bench_compile(&b)) {
+        EXPECT(vdni_plan_alias(&b.ctx, b.plan, c, vdni_plan_tensor(b.plan, c)) ==
+               VDN_ERR_ARGUMENT);
+        for (int pass = 0; pass < 2; pass++) {
+            bench_run(&b, VDNI_RUN_ALL);
+            for (int i = 0; i < 36; i++)
+                EXPECT(bench_data(&b, y)[i] == bench_data(&b, x)[i] * values[i % 3]);
+        }
+    }
+    vdni_clear_error(&b.ctx);
+    EXPECT(vdni_constant(b.g, 1, values, 5) == VDNI_NONE);
+    EXPECT(vdni_graph_status(b.g) == VDN_ERR_ARGUMENT && strstr(b.ctx.error, "5 values"));
+    bench_end(&b);
+}
+
 int main(void)
 {
     RUN(a_run_gives_the_same_bits_and_reads_nothing_stale);
@@ -374,6 +399,7 @@ int main(void)
     RUN(a_plan_that_needs_workspace_is_not_bound_without);
     RUN(a_failed_graph_gives_no_plan);
     RUN(work_is_counted_as_in_the_design);
+    RUN(a_constant_is_there_for_every_image);
     RUN(survives_every_refused_allocation);
     return test_result();
 }

@@ -121,6 +121,29 @@ static void expect_refused(const char *from, const char *to, const char *field)
     EXPECT(ctx.now_bytes == 0);
 }
 
+/* Of format 2, in which later programs write more; a file of format 1 may have what it wants. */
+static void what_a_later_program_wrote_is_refused(void)
+{
+    static const char *const formats[2] = { "{\"format\":1", "{\"format\":2" };
+    for (int i = 0; i < 2; i++) {
+        vdni_config config;
+        vdni_domain domain;
+        char *text = NULL, changed[4096];
+        make(&config, &domain);
+        config.msff = i ? VDNI_MSFF_ASPP : VDNI_MSFF_NONE;
+        EXPECT_OK(&ctx, vdni_config_to_json(&ctx, &text, &config, &domain));
+        EXPECT(strncmp(text, formats[i], strlen(formats[i])) == 0);
+        (void)snprintf(changed, sizeof changed, "%s,\"warp\":1%s", formats[i],
+                       text + strlen(formats[i]));
+        vdni_clear_error(&ctx);
+        EXPECT(vdni_config_from_json(&ctx, &config, &domain, changed, "some file") ==
+               (i ? VDN_ERR_FORMAT : VDN_OK));
+        EXPECT(!i || (strstr(ctx.error, "warp") && strstr(ctx.error, "later program")));
+        vdni_free(&ctx, text);
+    }
+    EXPECT(ctx.now_bytes == 0);
+}
+
 static void every_field_is_checked(void)
 {
     static const char *const cases[][3] = {
@@ -212,6 +235,7 @@ int main(void)
     RUN(what_was_written_is_read);
     RUN(every_network_comes_back);
     RUN(plane_and_neighbours_come_back);
+    RUN(what_a_later_program_wrote_is_refused);
     RUN(every_field_is_checked);
     RUN(too_many_classes_do_not_fit);
     RUN(every_cut_is_refused);

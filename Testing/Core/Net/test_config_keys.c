@@ -20,7 +20,9 @@ static void keys_of_files_come_back(void)
     for (int32_t i = 0; i < keys.count; i++) {
         if (keys.items[i].format != 2) continue;
         in_file++;
-        for (int32_t word = 0; keys.items[i].choices && keys.items[i].choices[word]; word++) {
+        const char *const *words = keys.items[i].choices;
+        const int is_switch = keys.items[i].kind == VDNI_KEY_SWITCH;
+        for (int32_t word = 0; words ? words[word] != NULL : is_switch && word < 2; word++) {
             vdni_config c, read;
             vdni_domain domain, read_domain;
             char *text = NULL;
@@ -38,6 +40,24 @@ static void keys_of_files_come_back(void)
         }
     }
     EXPECT(in_file >= 2 && ctx.now_bytes == 0);
+}
+
+static void a_number_of_a_file_comes_back(void)
+{
+    static const double values[4] = { 0.0, 1.0, 0.1, 1e-300 };
+    for (int i = 0; i < 4; i++) {
+        vdni_config c, read;
+        vdni_domain domain, read_domain;
+        char *text = NULL;
+        EXPECT(vdni_config_get(&ctx, &c, "unit") == VDN_OK);
+        vdni_domain_binary(&domain, "vertebra", 1);
+        c.eta = values[i];
+        EXPECT_OK(&ctx, vdni_config_to_json(&ctx, &text, &c, &domain));
+        EXPECT((strstr(text, "\"format\":2") != NULL) == (i > 0));
+        EXPECT_OK(&ctx, vdni_config_from_json(&ctx, &read, &read_domain, text, "file"));
+        EXPECT(read.eta == c.eta);
+        vdni_free(&ctx, text);
+    }
 }
 
 /* Words fit the ranges that vdni_config_check knows: no word is refused for being too large. */
@@ -64,6 +84,7 @@ int main(void)
 {
     vdni_ctx_init(&ctx);
     RUN(keys_of_files_come_back);
+    RUN(a_number_of_a_file_comes_back);
     RUN(every_word_is_a_value);
     return test_result();
 }

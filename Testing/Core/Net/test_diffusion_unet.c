@@ -23,6 +23,7 @@ static void begin(net *n, const char *name, vdni_dtype activation)
 static void build(net *n, int64_t h, int64_t w)
 {
     const int64_t mask[4] = { 1, h, w, n->config.mask_channels }, one[4] = { 1, 1, 1, 1 };
+    const int64_t four[4] = { 1, 1, 1, 4 };
     const int64_t image[4] = { 1, h, w, n->config.image_channels }, plane[4] = { 1, h, w, 1 };
     vdni_graph *g = n->b.g;
     for (int i = 0; i < n->config.condition_levels; i++) {
@@ -38,6 +39,7 @@ static void build(net *n, int64_t h, int64_t w)
     n->in.image = vdni_input(g, "image", image, VDNI_F32);
     n->in.skip = n->config.prior_skip ? vdni_input(g, "skip", mask, VDNI_F32) : VDNI_NONE;
     n->in.t = vdni_input(g, "t", one, VDNI_F32);
+    n->in.scale = n->config.norm_in ? vdni_input(g, "scale", four, VDNI_F32) : VDNI_NONE;
     n->out = vdni_output(g, vdni_diffusion_unet(g, &n->config, &n->in, &n->cache), "out");
 }
 
@@ -142,6 +144,37 @@ static void every_input_matters(void)
     bench_end(&n.b);
 }
 
+/* norm_in: the net sees x times its scale, and nothing else is scaled. */
+static void the_scale_is_of_the_state_alone(void)
+{
+    float out[2][192], inputs[5][3072];
+    for (int32_t scaled = 0; scaled < 2; scaled++) {
+        net n;
+        begin(&n, "unit", VDNI_F32);
+        n.config.norm_in = scaled;
+        build(&n, 16, 12);
+        if (bench_compile(&n.b)) {
+            const vdni_id ids[5] = { n.in.prior, n.in.image, n.in.skip, n.feature[0], n.feature[1] };
+            for (int k = 0; k < 5; k++) { /* the second net is given what the first was */
+                const int64_t bytes = vdni_tensor_bytes(vdni_plan_tensor(n.b.plan, ids[k]));
+                float *x = bench_data(&n.b, ids[k]);
+                EXPECT(bytes <= (int64_t)sizeof inputs[k]);
+                memcpy(scaled ? x : inputs[k], scaled ? inputs[k] : x, (size_t)bytes);
+            }
+            for (int i = 0; i < 192; i++) {
+                bench_data(&n.b, n.in.x)[i] = (float)(i % 17 - 8) * (scaled ? 0.5f : 1.25f);
+                bench_data(&n.b, n.foreground)[i] = 0.01f * (float)(i % 9);
+            }
+            if (scaled) bench_data(&n.b, n.in.scale)[0] = 2.5f;
+            bench_data(&n.b, n.in.t)[0] = 100.0f;
+            bench_run(&n.b, VDNI_RUN_ALL);
+            memcpy(out[scaled], bench_data(&n.b, n.out), sizeof out[scaled]);
+        }
+        bench_end(&n.b);
+    }
+    EXPECT(memcmp(out[0], out[1], sizeof out[0]) == 0);
+}
+
 static void a_size_that_does_not_halve_often_enough_is_refused(void)
 {
     net n;
@@ -157,6 +190,7 @@ int main(void)
     RUN(attention_is_where_the_design_has_it);
     RUN(a_new_net_gives_the_prior_back);
     RUN(every_input_matters);
+    RUN(the_scale_is_of_the_state_alone);
     RUN(a_size_that_does_not_halve_often_enough_is_refused);
     return test_result();
 }

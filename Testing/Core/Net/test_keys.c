@@ -59,6 +59,16 @@ static void what_is_put_is_set_again(void)
     EXPECT(vdni_key_find(keys, "wor") == NULL && ctx.now_bytes == 0);
 }
 
+static void zero_is_found_in_every_kind(void)
+{
+    const record zero = { 0, 0, 0, 0, 0.0 },
+                 full = { 1 << 30, 1, 2, (int64_t)1 << 35, 0.25 }; /* low words of the wide are 0 */
+    for (int k = 0; k < keys.count; k++) {
+        EXPECT(vdni_key_is_zero(&items[k], &zero));
+        EXPECT(!vdni_key_is_zero(&items[k], &full));
+    }
+}
+
 static void the_wrong_kind_is_refused_with_the_key(void)
 {
     static const char *const texts[][2] = {
@@ -81,6 +91,7 @@ int main(void)
 {
     vdni_ctx_init(&ctx);
     RUN(what_is_put_is_set_again);
+    RUN(zero_is_found_in_every_kind);
     RUN(the_wrong_kind_is_refused_with_the_key);
     return test_result();
 }

@@ -10,12 +10,15 @@ typedef struct {
     vdni_id image, x;
 } module;
 
+static vdni_msfm_norm norm = VDNI_MSFM_LAYER_NORM;
+
 /* 9 x 7 pixels, two image channels, 8 features, z of width 4; random parameters. */
 static int begin(module *m)
 {
     const int64_t image[4] = { 1, H, W, 2 };
     bench_begin(&m->b, VDNI_F32, 0, VDNI_PREPARE_PLAIN);
     EXPECT(vdni_config_get(&m->b.ctx, &m->config, "unit") == VDN_OK);
+    m->config.msfm_norm = norm;
     m->image = vdni_input(m->b.g, "image", image, VDNI_F32);
     m->x = vdni_output(m->b.g, vdni_msfm(m->b.g, "m", m->image, F, &m->config), "x");
     return bench_compile(&m->b);
@@ -139,11 +142,103 @@ static void parameters_are_those_of_the_design(void)
     bench_end(&m.b);
 }
 
+/* ---- the equations once more, in double ---- */
+
+/* U_k = ReLU(IN(Conv_k(image))). */
+static void branch(module *m, double u[COUNT], int k)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "m.conv%d.weight", k);
+    const float *w = values(m, name, NULL), *image = bench_data(&m->b, m->image);
+    (void)snprintf(name, sizeof name, "m.norm%d.gamma", k);
+    const float *gamma = values(m, name, NULL);
+    (void)snprintf(name, sizeof name, "m.norm%d.beta", k);
+    const float *beta = values(m, name, NULL);
+    double mean[F] = { 0.0 }, square[F] = { 0.0 };
+    for (int i = 0; i < COUNT; i++) {
+        u[i] = 0.0;
+        for (int t = 0; t < k * k; t++) {
+            const int y = i / F / W + t / k - k / 2, x = i / F % W + t % k - k / 2;
+            for (int c = 0; c < 2 && y >= 0 && y < H && x >= 0 && x < W; c++)
+                u[i] += (double)image[(y * W + x) * 2 + c] * w[(i % F * k * k + t) * 2 + c];
+        }
+        mean[i % F] += u[i] / (H * W);
+    }
+    for (int i = 0; i < COUNT; i++) square[i % F] += pow(u[i] - mean[i % F], 2) / (H * W);
+    for (int i = 0; i < COUNT; i++) {
+        const int f = i % F;
+        u[i] = fmax(0.0, (u[i] - mean[f]) / sqrt(square[f] + 1e-5) * gamma[f] + beta[f]);
+    }
+}
+
+/* z = ELU(W_z s), with LN between unless @p gamma is NULL. */
+static void squeeze(double z[4], const double s[F], const float *w, const float *gamma,
+                    const float *beta)
+{
+    double mean = 0.0, square = 0.0;
+    for (int d = 0; d < 4; d++) {
+        z[d] = 0.0;
+        for (int f = 0; f < F; f++) z[d] += w[d * F + f] * s[f];
+        mean += z[d] / 4.0;
+    }
+    for (int d = 0; d < 4; d++) square += (z[d] - mean) * (z[d] - mean) / 4.0;
+    for (int d = 0; d < 4; d++) {
+        if (gamma) z[d] = (z[d] - mean) / sqrt(square + 1e-5) * gamma[d] + beta[d];
+        z[d] = z[d] > 0.0 ? z[d] : expm1(z[d]);
+    }
+}
+
+static void oracle(module *m, double out[COUNT], int normed)
+{
+    static double u[3][COUNT];
+    double s[F] = { 0.0 }, z[4];
+    const float *select = values(m, "m.select.weight", NULL);
+    for (int k = 0; k < 3; k++) {
+        branch(m, u[k], 3 + 2 * k);
+        for (int i = 0; i < COUNT; i++) s[i % F] += u[k][i] / (H * W);
+    }
+    squeeze(z, s, values(m, "m.squeeze.weight", NULL),
+            normed ? values(m, "m.norm.gamma", NULL) : NULL,
+            normed ? values(m, "m.norm.beta", NULL) : NULL);
+    for (int i = 0; i < COUNT; i++) {
+        double above = 0.0, below = 0.0;
+        for (int k = 0; k < 3; k++) {
+            double logit = 0.0;
+            for (int d = 0; d < 4; d++) logit += select[(k * F + i % F) * 4 + d] * z[d];
+            above += exp(logit) * u[k][i];
+            below += exp(logit);
+        }
+        out[i] = above / below;
+    }
+}
+
+static void the_module_follows_its_equations_with_and_without_a_norm(void)
+{
+    for (int normed = 0; normed < 2; normed++) {
+        static double wanted[COUNT];
+        double worst = 0.0;
+        module m;
+        norm = normed ? VDNI_MSFM_LAYER_NORM : VDNI_MSFM_NO_NORM;
+        if (begin(&m)) {
+            EXPECT((vdni_parameters_find(&m.b.table, "m.norm.gamma") >= 0) == normed);
+            EXPECT(m.b.table.count == (normed ? 13 : 11));
+            bench_run(&m.b, VDNI_RUN_ALL);
+            oracle(&m, wanted, normed);
+            for (int i = 0; i < COUNT; i++)
+                worst = fmax(worst, fabs(wanted[i] - bench_data(&m.b, m.x)[i]));
+            EXPECT_LE(worst, 1e-5);
+        }
+        bench_end(&m.b);
+    }
+    norm = VDNI_MSFM_LAYER_NORM;
+}
+
 int main(void)
 {
     RUN(the_weights_of_the_branches_sum_to_one);
     RUN(one_branch_can_be_chosen_for_every_channel);
     RUN(the_choice_depends_on_the_whole_image);
     RUN(parameters_are_those_of_the_design);
+    RUN(the_module_follows_its_equations_with_and_without_a_norm);
     return test_result();
 }

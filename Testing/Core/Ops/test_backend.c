@@ -198,6 +198,8 @@ static void the_cpu_table_is_complete(void)
     EXPECT(cpu->open && cpu->close && cpu->describe && cpu->allocate && cpu->release && cpu->put);
     EXPECT(cpu->get && cpu->zero && cpu->synchronize && cpu->prepare && cpu->unprepare && cpu->run);
     EXPECT(cpu->optimize != NULL);
+    EXPECT(cpu->stage_create && cpu->stage_free && cpu->stage_send && cpu->stage_take);
+    EXPECT(cpu->stage_fetch && cpu->stage_wait);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 typedef struct {
     int64_t n, k, pixels;
     double *s, *eps, *target, *weights, *class_weights; /* class_weights may be NULL */
+    int64_t own; /* class weights of an image, where each has its own */
     double lambda[3], focal;
     int per_pixel;
 } problem;
@@ -50,7 +51,7 @@ static void oracle_terms(const problem *q, int64_t image, double terms[4])
     for (int64_t i = 0; i < q->pixels; i++) {
         if (!counts(q, image, i)) continue;
         const int label = (int)q->target[image * q->pixels + i];
-        const double c = q->class_weights ? q->class_weights[label] : 1;
+        const double c = q->class_weights ? q->class_weights[image * q->own + label] : 1;
         valid += 1;
         weight += c;
         for (int64_t j = 0; j < q->k; j++) {
@@ -118,7 +119,8 @@ typedef struct {
     problem q;
 } fixture;
 
-/* Image 1, where there is one, has no valid pixel; a tenth of the others' pixels are not valid. */
+/* @p weighted: 1 class weights for all images, 2 each image its own.
+ * Image 1, where there is one, has no valid pixel; a tenth of the others' pixels are not valid. */
 static fixture setup(vdni_op_kind kind, int64_t n, int64_t h, int64_t w, int64_t k, int weighted,
                      uint64_t *seed)
 {
@@ -127,7 +129,7 @@ static fixture setup(vdni_op_kind kind, int64_t n, int64_t h, int64_t w, int64_t
                   .eps = op_random(n, h, w, k, VDNI_F32, seed),
                   .target = op_tensor(n, h, w, 1, VDNI_U8),
                   .weights = op_tensor(n, 1, 1, 2, VDNI_F32),
-                  .class_weights = op_tensor(1, 1, 1, classes, VDNI_F32),
+                  .class_weights = op_tensor(weighted > 1 ? n : 1, 1, 1, classes, VDNI_F32),
                   .ds = op_tensor(n, h, w, k, VDNI_F32),
                   .terms = op_tensor(n, 1, 1, 4, VDNI_F32) };
     op_randomize(&f.s, seed, 4, 0);
@@ -149,6 +151,7 @@ static fixture setup(vdni_op_kind kind, int64_t n, int64_t h, int64_t w, int64_t
     f.q.target = op_doubles(&f.target);
     f.q.weights = op_doubles(&f.weights);
     f.q.class_weights = weighted ? op_doubles(&f.class_weights) : NULL;
+    f.q.own = weighted > 1 ? classes : 0;
     return f;
 }
 
@@ -213,9 +216,10 @@ static void losses_and_gradients_follow_the_equations(void)
     static const int64_t sizes[][3] = { { 1, 1, 1 }, { 3, 7, 5 }, { 2, 1, 13 }, { 1, 37, 23 } };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         static const manner manners[] = { { 0, 0, 0.0f }, { 1, 0, 0.0f }, { 1, 1, 0.0f },
-                                          { 0, 0, 2.0f }, { 1, 1, 0.7f } };
+                                          { 0, 0, 2.0f }, { 1, 1, 0.7f }, { 2, 0, 0.0f },
+                                          { 2, 1, 0.7f } };
         for (int64_t k = 1; k <= 5; k++) {
-            for (int m = 0; m < 5; m++)
+            for (int m = 0; m < 7; m++)
                 check_case(VDNI_OP_SEGMENTATION_LOSS, sizes[i], k, manners[m]);
             check_case(VDNI_OP_NOISE_LOSS, sizes[i], k, manners[0]);
         }
@@ -329,9 +333,9 @@ static void an_image_does_not_depend_on_its_batch(void)
 
 static void wrong_tensors_are_refused(void)
 {
-    for (int which = 0; which < 9; which++) {
+    for (int which = 0; which < 10; which++) {
         uint64_t seed = 7;
-        fixture f = setup(VDNI_OP_SEGMENTATION_LOSS, 2, 3, 4, 3, 1, &seed);
+        fixture f = setup(VDNI_OP_SEGMENTATION_LOSS, 2, 3, 4, 3, 2, &seed);
         fixture g = setup(VDNI_OP_NOISE_LOSS, 2, 3, 4, 3, 0, &seed);
         connect(&f);
         connect(&g);
@@ -344,11 +348,12 @@ static void wrong_tensors_are_refused(void)
         if (which == 6) f.terms.n = g.terms.n = 1;
         if (which == 7) f.op.a.scale = -1.0f;
         if (which == 8) f.op.a.mode = 2;
+        if (which == 9) f.class_weights.n = 3;
         op_expect_refused(&f.op);
         if (which < 7) op_expect_refused(&g.op);
         f.s.dtype = g.s.dtype = VDNI_F32;
         f.target.w = g.target.w = 4, f.target.dtype = g.target.dtype = VDNI_U8;
-        f.weights.c = g.weights.c = 2, f.class_weights.c = 3, g.eps.c = 3;
+        f.weights.c = g.weights.c = 2, f.class_weights.c = 3, f.class_weights.n = 2, g.eps.c = 3;
         f.ds.c = g.ds.c = 3, f.terms.n = g.terms.n = 2;
         teardown(&f);
         teardown(&g);

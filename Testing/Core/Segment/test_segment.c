@@ -87,6 +87,30 @@ static void probabilities_sum_to_one_and_uncertainty_is_not_negative(void)
     }
 }
 
+static void eta_is_the_models_unless_it_is_given(void)
+{
+    static const struct {
+        double own;
+        float given, same_as; /* an option on a model of eta 0 */
+    } cases[] = { { 0.0, 1.0f, 1.0f }, { 1.0, 0.0f, 1.0f }, { 1.0, 0.5f, 0.5f }, { 0.5, 1.0f, 1.0f } };
+    for (int i = 0; i < 4; i++) {
+        static float wanted[2 * N * PIXELS], plain[2 * N * PIXELS];
+        world v;
+        open_world(&v, 1, VDNI_PREPARE_PLAIN, 1);
+        segment(&v);
+        memcpy(plain, v.p, sizeof plain);
+        v.options.eta = cases[i].same_as;
+        segment(&v);
+        memcpy(wanted, v.p, sizeof wanted);
+        v.model->config.eta = cases[i].own;
+        v.options.eta = cases[i].given;
+        segment(&v);
+        EXPECT(memcmp(v.p, wanted, sizeof wanted) == 0);
+        EXPECT(memcmp(v.p, plain, sizeof plain) != 0);
+        close_world(&v);
+    }
+}
+
 /* A slice's result depends on its pixels, seed, case_key, index and options: not on the other
  * slices, the batch or the threads. */
 static void a_slice_depends_on_itself_only(void)
@@ -491,6 +515,7 @@ static void the_memory_limit_is_kept(void)
 int main(void)
 {
     RUN(probabilities_sum_to_one_and_uncertainty_is_not_negative);
+    RUN(eta_is_the_models_unless_it_is_given);
     RUN(a_slice_depends_on_itself_only);
     RUN(the_batch_changes_no_bit_on_the_cpu);
     RUN(seed_case_and_index_make_the_noise_differ);

@@ -186,7 +186,7 @@ static const char *key_of(char out[96], const vdni_op *op)
     case VDNI_OP_SHUFFLE:
         return op->out[0]->c == run.g.k ? "diff/s_net" : NULL;
     case VDNI_OP_COMBINE:
-        return run.g.config.process == VDNI_PROCESS_BERNOULLI ? NULL : "diff/x_t";
+        return golden_makes_state(&run.g, op) ? "diff/x_t" : NULL;
     case VDNI_OP_LINEAR:
         return strcmp(parameter_at(op->in[1]), "diff.time.linear1.weight") ? NULL : "act/diff.time";
     default:
@@ -252,7 +252,7 @@ static int renews_state(const vdni_op *op)
     const vdni_config *c = &run.g.config;
     if (c->process == VDNI_PROCESS_BERNOULLI) return op->kind == VDNI_OP_DRAW;
     if (c->learn_sigma && run.step > 0) return op->kind == VDNI_OP_ANCESTRAL;
-    return op->kind == VDNI_OP_COMBINE && op->a.scale == 0.0f;
+    return op->kind == VDNI_OP_COMBINE && op->a.scale == 0.0f && golden_makes_state(&run.g, op);
 }
 
 static vdn_status wrapped_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
@@ -454,7 +454,7 @@ static void train(vdn_ctx *ctx, double d[GROUPS])
     vdni_schedule *schedule = NULL;
     vdni_network *network = NULL;
     const vdni_recipe r = recipe();
-    const vdni_network_options options = { run.g.h, run.g.w, run.activation, 1, 0 };
+    const vdni_network_options options = { run.g.h, run.g.w, run.activation, 1, 0, 1 };
     const vdni_network_weights weights = { &run.table, run.values, run.gradients, &run.version };
     double row[6];
 
@@ -660,10 +660,10 @@ static void check_file(const char *stem, uint32_t flags, vdni_dtype activation, 
     net_close(&ctx);
 }
 
-static const char *const all_stems[] = { "unit",     "unit_k3",      "unit_literal",
-                                         "unit_eps", "unit_eps_bce", "unit_flips", "tiny" };
+static const char *const all_stems[] = { "unit",         "unit_k3",    "unit_literal", "unit_eps",
+                                         "unit_eps_bce", "unit_flips", "unit_sk",      "tiny" };
 static const char *const *stems = all_stems;
-static int stem_count = 7;
+static int stem_count = 8;
 
 static void plain_f32_gives_the_golden_numbers(void)
 {

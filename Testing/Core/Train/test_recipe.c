@@ -29,7 +29,7 @@ static void the_recommended_recipe_is_that_of_the_design(void)
     EXPECT(r.clip == 1.0 && r.average == 0.999 && r.lr.base == 5e-4 && r.lr.warmup == 200);
     EXPECT(r.augment.outside_label == VDNI_LABEL_IGNORE);
     EXPECT(c.signal_scale == 0.3 && c.prior_skip == 1 && c.scale_shift == 1);
-    EXPECT(c.condition_norm == VDNI_CONDITION_INSTANCE && c.sample_steps == 10);
+    EXPECT(c.condition_norm == VDNI_CONDITION_INSTANCE && c.sample_steps == 10 && c.eta == 0.0);
     EXPECT_OK(&ctx, vdni_augment_check(&ctx, &r.augment));
     EXPECT_OK(&ctx, vdni_config_check(&ctx, &c));
 }
@@ -57,7 +57,7 @@ static void the_paper_recipe_is_that_of_the_paper(void)
     EXPECT(r.weight_decay == 0.0 && r.clip == 0.0 && r.average == 0.0 && r.all_times == 1);
     EXPECT(c.signal_scale == 1.0 && c.prior_skip == 0 && c.scale_shift == 0);
     EXPECT(c.condition_norm == VDNI_CONDITION_BATCH);
-    EXPECT(c.sample_steps == 1000 && c.sample_start == 1000);
+    EXPECT(c.sample_steps == 1000 && c.sample_start == 1000 && c.eta == 1.0); /* DDPM */
     EXPECT_OK(&ctx, vdni_augment_check(&ctx, &r.augment));
     EXPECT_OK(&ctx, vdni_config_check(&ctx, &c));
 }

@@ -56,6 +56,20 @@ static void settings_stand_above_the_recipe(void)
     EXPECT(r.recipe.prior_warmup == 7 && r.recipe.batch == 1);
 }
 
+static void every_part_of_the_training_has_its_keys(void)
+{
+    const result r = apply("recommended",
+                           "{\"msfm_width\":12,\"msfm_norm\":\"none\",\"nsa\":\"sk\",\"norm_in\":1,"
+                           "\"eta\":0.5,\"t_draw\":\"uniform\",\"train_t0\":600,"
+                           "\"start_state_p\":0.125}",
+                           3);
+    EXPECT(r.status == VDN_OK && r.config.msfm_width == 12);
+    EXPECT(r.config.msfm_norm == VDNI_MSFM_NO_NORM && r.config.nsa == VDNI_NSA_SK);
+    EXPECT(r.config.norm_in == 1 && r.config.eta == 0.5);
+    EXPECT(r.recipe.time_draw == VDNI_TIMES_UNIFORM && r.recipe.latest_time == 600);
+    EXPECT(r.recipe.start_state == 0.125);
+}
+
 static void the_second_paper_has_a_name(void)
 {
     const result r = apply("recommended", "{\"network\":\"msff\"}", 4);
@@ -106,6 +120,22 @@ static void what_cannot_be_is_refused_with_its_name(void)
         { "{\"deep_supervision\":1}", "deep_supervision" },
         { "{\"steps\":0}", "steps" },
         { "{\"S\":2000}", "sample_steps" },
+        { "{\"nsa\":\"lsk\"}", "none, mask_soft, mask_hard, k3, k5, sk" },
+        { "{\"norm_in\":2}", "norm_in" },
+        { "{\"eta\":1.5}", "eta" },
+        { "{\"eta\":null}", "eta" },
+        { "{\"msfm_norm\":\"bn\"}", "ln, none" },
+        { "{\"msfm_width\":0}", "msfm_width" },
+        { "{\"t_draw\":\"plain\"}", "stratified, uniform" },
+        { "{\"norm_in\":1,\"param\":\"paper_literal\"}", "norm_in 1" },
+        { "{\"norm_in\":1,\"process\":\"bernoulli\"}", "norm_in 1" },
+        { "{\"train_t0\":499}", "train_t0 499 is below t0 500" },
+        { "{\"train_t0\":1001}", "train_t0" },
+        { "{\"start_state_p\":1.25}", "start_state_p" },
+        { "{\"start_state_p\":0.25,\"param\":\"eps\"}", "means the prior" },
+        { "{\"start_state_p\":0.25,\"param\":\"eps_bce\"}", "means the prior" },
+        { "{\"start_state_p\":0.25,\"param\":\"paper_literal\"}", "begins at plain noise" },
+        { "{\"train_t0\":500,\"param\":\"paper_literal\"}", "below t0 1000" },
         { "[]", "object" },
         { "{", "preset.json" },
     };
@@ -117,20 +147,59 @@ static void what_cannot_be_is_refused_with_its_name(void)
     }
 }
 
-static void the_recipe_is_written_with_its_keys(void)
+/* The recipe as text. */
+static void write_recipe(char out[4096], const vdni_recipe *recipe)
 {
-    char *text = NULL, copy[4096];
+    char *text = NULL;
     vdni_json_writer w;
-    const result r = apply("recommended", "{\"loss_seg\":\"sa_focal\"}", 3);
     vdni_json_begin(&w, &ctx, 0);
     vdni_json_open_object(&w, NULL);
-    vdni_settings_put_recipe(&w, &r.recipe);
+    vdni_settings_put_recipe(&w, recipe);
     vdni_json_close(&w);
     EXPECT_OK(&ctx, vdni_json_finish(&w, &text, NULL));
-    EXPECT(strstr(text, "\"loss_seg\":\"sa_focal\"") && strstr(text, "\"snr_clip\":5"));
-    (void)snprintf(copy, sizeof copy, "%s", text);
+    (void)snprintf(out, 4096, "%s", text ? text : "");
     vdni_free(&ctx, text);
-    const result again = apply("paper", copy, 3); /* what was written is a preset */
+}
+
+/* A recipe that does not use them is written as before there were such keys: its checkpoints resume. */
+static void later_keys_are_written_where_they_are_used(void)
+{
+    const result plain = apply("recommended", "{\"train_t0\":0,\"start_state_p\":0}", 1);
+    const result used = apply("recommended", "{\"train_t0\":500,\"start_state_p\":0.25}", 1);
+    EXPECT(plain.status == VDN_OK && used.status == VDN_OK);
+    EXPECT(used.recipe.latest_time == 500 && used.recipe.start_state == 0.25);
+    char text[4096];
+    write_recipe(text, &plain.recipe);
+    EXPECT(!strstr(text, "train_t0") && !strstr(text, "start_state_p"));
+    write_recipe(text, &used.recipe);
+    EXPECT(strstr(text, "\"train_t0\":500") && strstr(text, "\"start_state_p\":0.25"));
+    EXPECT(apply("recommended", text, 1).status == VDN_OK);
+    EXPECT(apply("paper", text, 1).status == VDN_ERR_ARGUMENT); /* whose t0 is 1000 */
+}
+
+/* Where the sampler begins at the prior the state has a meaning; without a refiner nothing asks for it. */
+static void a_start_state_goes_with_masks_and_flips(void)
+{
+    static const char *const texts[] = {
+        "{\"start_state_p\":0.25}", "{\"start_state_p\":0.25,\"process\":\"ddpm\"}",
+        "{\"start_state_p\":1,\"process\":\"bernoulli\"}",
+        "{\"start_state_p\":0.25,\"train_t0\":300,\"t0\":300}",
+        "{\"start_state_p\":0.25,\"train_t0\":100,\"network\":\"condition\"}",
+        "{\"train_t0\":700,\"param\":\"eps\"}"
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        EXPECT(apply("recommended", texts[i], 1).status == VDN_OK);
+        if (ctx.error[0]) printf("  %s: %s\n", texts[i], ctx.error);
+    }
+}
+
+static void the_recipe_is_written_with_its_keys(void)
+{
+    char text[4096];
+    const result r = apply("recommended", "{\"loss_seg\":\"sa_focal\"}", 3);
+    write_recipe(text, &r.recipe);
+    EXPECT(strstr(text, "\"loss_seg\":\"sa_focal\"") && strstr(text, "\"snr_clip\":5"));
+    const result again = apply("paper", text, 3); /* what was written is a preset */
     EXPECT(again.status == VDN_OK && again.recipe.batch == 8 && again.recipe.dice == 1.0);
 }
 
@@ -139,9 +208,12 @@ int main(void)
     vdni_ctx_init(&ctx);
     RUN(without_settings_the_recipe_stands);
     RUN(settings_stand_above_the_recipe);
+    RUN(every_part_of_the_training_has_its_keys);
     RUN(the_second_paper_has_a_name);
     RUN(a_baseline_brings_its_training);
     RUN(what_cannot_be_is_refused_with_its_name);
+    RUN(later_keys_are_written_where_they_are_used);
+    RUN(a_start_state_goes_with_masks_and_flips);
     RUN(the_recipe_is_written_with_its_keys);
     return test_result();
 }

@@ -114,6 +114,24 @@ static void the_table_is_the_same_every_time_and_leaves_nothing(void)
     vdni_trainer_free(&ctx, t);
 }
 
+/* The samples are those that the model will give: with its eta. */
+static void the_ensemble_is_drawn_with_the_models_eta(void)
+{
+    double dice[2];
+    for (int i = 0; i < 2; i++) {
+        vdni_trainer *t = make();
+        const int64_t count = t->model->parameters.total_floats;
+        net_random(t->blocks.best, count, 4);
+        for (int64_t k = 0; k < count; k++) t->blocks.best[k] *= 0.4f;
+        t->model->config.eta = i;
+        vdni_json *json = table_of(t);
+        dice[i] = number(json, "ensemble", "vertebra", "dice_per_slice", "mean");
+        vdni_json_free(&ctx, json);
+        vdni_trainer_free(&ctx, t);
+    }
+    EXPECT(isfinite(dice[0]) && dice[0] != dice[1]);
+}
+
 /* Entropy of the prior's probabilities around the predicted boundary of one slice, and 1 - Dice. */
 static int judge(vdni_trainer *t, vdni_sampler *sampler, int64_t id, double out[2])
 {
@@ -243,6 +261,7 @@ int main(void)
     fix_begin("test_test_table", 3);
     RUN(a_new_refiner_scores_as_its_prior_in_every_column);
     RUN(scores_are_counted_on_the_grid_of_the_files);
+    RUN(the_ensemble_is_drawn_with_the_models_eta);
     RUN(the_table_is_the_same_every_time_and_leaves_nothing);
     RUN(the_uncertainty_is_that_around_the_predicted_boundary);
     RUN(every_sample_of_every_slice_has_its_own_noise);

@@ -204,6 +204,88 @@ static void the_second_papers_network_trains_and_resumes(void)
     free_result(&batch);
 }
 
+/* Start states are drawn anew by a resume, and are part of what a resume has to agree with. */
+static void start_states_train_and_resume(void)
+{
+    static const char *const others[] = {
+        "{\"nsa\":\"sk\",\"norm_in\":1,\"train_t0\":500}",
+        "{\"nsa\":\"sk\",\"norm_in\":1,\"start_state_p\":0.5}",
+        "{\"nsa\":\"sk\",\"train_t0\":500,\"start_state_p\":0.5}",
+    };
+    vdn_train_options o = options();
+    vdn_model *model = NULL;
+    o.settings = "{\"nsa\":\"sk\",\"norm_in\":1,\"train_t0\":500,\"start_state_p\":0.5}";
+    result one = run_whole(&o);
+    EXPECT_OK(&ctx, vdn_model_load(&ctx, &model, fix_path("model.safetensors")));
+    EXPECT(model && model->config.nsa == VDNI_NSA_SK && model->config.norm_in == 1);
+    EXPECT(model && strstr(model->notes, "\"train_t0\":500,\"start_state_p\":0.5") != NULL);
+    vdn_model_free(model);
+    fix_clean();
+    begin_watch(7, "Training step");
+    EXPECT(fix_train(&ctx, &o) == VDN_ERR_ABORTED);
+    end_watch();
+    o.resume = 1;
+    EXPECT_OK(&ctx, fix_train(&ctx, &o));
+    result resumed = read_result();
+    expect_same(&one, &resumed);
+    free_result(&resumed);
+    for (int i = 0; i < 3; i++) {
+        o.resume = 1;
+        o.settings = others[i];
+        EXPECT(fix_train(&ctx, &o) == VDN_ERR_ARGUMENT);
+        EXPECT(strstr(ctx.error, "another run") != NULL);
+    }
+    for (int i = 0; i < 3; i++) {
+        o.resume = 0;
+        o.settings = others[i];
+        result other = run_whole(&o);
+        EXPECT(other.model_bytes != one.model_bytes ||
+               memcmp(other.model, one.model, (size_t)one.model_bytes) != 0);
+        free_result(&other);
+    }
+    free_result(&one);
+}
+
+static struct {
+    const vdni_backend *real;
+    vdni_backend table;
+    int64_t masks, starts; /* states made from the mask and the prior, from the prior alone */
+} states;
+
+static vdn_status states_run(vdn_ctx *c, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    if (op->kind == VDNI_OP_COMBINE && op->in[0]->c == 1 && op->in[3] && op->in[4]) {
+        const float *q = op->in[1]->data; /* of mask, nothing, prior, noise */
+        if (q[0] == 0.0f && q[2] == 1.0f)
+            states.starts++;
+        else
+            states.masks++;
+    }
+    return states.real->run(c, device, op, workspace);
+}
+
+/* What is drawn reaches the network: the mask has no share in the state. */
+static void a_start_state_is_made_without_the_mask(void)
+{
+    static const char *const settings[2] = { "{\"start_state_p\":1,\"prior_warmup\":0}",
+                                             "{\"start_state_p\":0,\"prior_warmup\":0}" };
+    for (int i = 0; i < 2; i++) {
+        vdn_train_options o = fix_options(3);
+        o.settings = settings[i];
+        o.validate_steps = 1000; /* only the last */
+        memset(&states, 0, sizeof states);
+        states.real = ctx.backend;
+        states.table = *ctx.backend;
+        states.table.run = states_run;
+        ctx.backend = &states.table;
+        fix_clean();
+        EXPECT_OK(&ctx, fix_train(&ctx, &o));
+        ctx.backend = states.real;
+        EXPECT(states.starts == (i ? 0 : 3 * 8)); /* batches of eight */
+        EXPECT(states.masks > 0);                 /* those of validation at least */
+    }
+}
+
 /* Every output mode, process and way of fusion trains, is read back and segments; twice the same. */
 static void every_mode_trains_and_segments(void)
 {
@@ -214,6 +296,8 @@ static void every_mode_trains_and_segments(void)
         "{\"process\":\"bernoulli\",\"nsa\":\"k3\",\"nsa_gate\":\"shared\",\"prior_hard\":1}",
         "{\"process\":\"ddpm\",\"nsa\":\"k5\",\"nsa_wrap\":\"literal\",\"fuse\":\"stem_add\","
         "\"cond_detach\":0,\"prior_warmup\":0,\"loss_seg\":\"sa_effnum\"}",
+        "{\"nsa\":\"sk\",\"norm_in\":1,\"train_t0\":500,\"start_state_p\":0.5,\"prior_warmup\":0}",
+        "{\"process\":\"bernoulli\",\"start_state_p\":0.5,\"prior_warmup\":0}",
         "{\"network\":\"unet\"}",
         "{\"network\":\"nnunet2d\"}",
         "{\"network\":\"fcn8s\"}",
@@ -435,6 +519,51 @@ static double column(const char *name, int row, int wanted)
 }
 
 /* Learning at all: 40 steps bring the prior's loss down by a sixth. */
+/* Two steps of four images, @p at_once in a pass: their log, and what the plan says. */
+static vdn_status train_by(double *values, const char *settings, int32_t at_once)
+{
+    enum { COLUMNS = 11 };
+    vdn_train_options o = options();
+    vdn_ctx own;
+    o.steps = 2;
+    o.settings = settings;
+    fix_clean();
+    net_open(&own, 1, VDNI_PREPARE_PLAIN);
+    const vdn_status status = vdni_train_by(&own, fix_folder, fix_store, &o, at_once);
+    if (status != VDN_OK) printf("  %s\n", own.error);
+    for (int i = 0; status == VDN_OK && i < 2 * COLUMNS; i++)
+        values[i] = i % COLUMNS == 1 || i % COLUMNS == 10 ? 0.0
+                                                          : column("log.csv", i / COLUMNS, i % COLUMNS);
+    net_close(&own);
+    return status;
+}
+
+/* Augmentation, corruption, times, noise and dropout are the images' own; the gradient's norm is in the
+ * log, and what it did to the second step. */
+static void images_of_a_pass_change_the_last_bits_only(void)
+{
+    static const char *const settings[] = {
+        "{\"batch\": 4, \"prior_warmup\": 0, \"cond_drop\": 0.3}",
+        "{\"network\": \"msff\", \"batch\": 4, \"loss_seg\": \"sa_invpow\", \"sa_scope\": \"image\"}",
+        "{\"network\": \"msff\", \"batch\": 4, \"loss_seg\": \"sa_invpow\", \"sa_scope\": \"batch\"}",
+    };
+    double worst = 0.0;
+    for (int s = 0; s < 3; s++) {
+        double one[22], many[22];
+        EXPECT(train_by(one, settings[s], 0) == VDN_OK);
+        for (int32_t at_once = 2; at_once <= 4; at_once++) { /* 3: the largest divisor below it */
+            EXPECT(train_by(many, settings[s], at_once) == VDN_OK);
+            for (int i = 0; i < 22; i++)
+                if (!isnan(one[i]) || !isnan(many[i]))
+                    worst = fmax(worst, fabs(one[i] - many[i]) / (fabs(one[i]) + 1e-3));
+        }
+        EXPECT(one[3] > 0.0 && one[9] > 0.0);
+    }
+    printf("  losses and norms of 2 steps: %.1e relative\n", worst);
+    EXPECT_LE(worst, 1e-5);
+    fix_clean();
+}
+
 static void losses_fall(void)
 {
     vdn_train_options o = fix_options(40);
@@ -517,6 +646,8 @@ int main(void)
     RUN(the_same_training_gives_the_same_bits);
     RUN(an_interrupted_and_resumed_training_is_the_uninterrupted_one);
     RUN(the_second_papers_network_trains_and_resumes);
+    RUN(start_states_train_and_resume);
+    RUN(a_start_state_is_made_without_the_mask);
     RUN(every_mode_trains_and_segments);
     RUN(a_stop_anywhere_leaves_a_checkpoint_that_goes_on);
     RUN(a_crash_loses_only_what_came_after_the_checkpoint);
@@ -525,6 +656,7 @@ int main(void)
     RUN(progress_never_falls_and_ends_near_one);
     RUN(a_step_allocates_nothing);
     RUN(the_recipe_is_followed);
+    RUN(images_of_a_pass_change_the_last_bits_only);
     RUN(losses_fall);
     RUN(every_kind_of_training_runs);
     RUN(a_folder_that_is_not_there_is_refused);

@@ -115,6 +115,48 @@ static void fewer_slices_and_all_times_are_possible(void)
     end(&ctx, t);
 }
 
+/* ---- the times, seen at the back end ---- */
+
+static struct {
+    const vdni_backend *real;
+    vdni_backend table;
+    float times[64];
+    int count;
+} met;
+
+static vdn_status met_run(vdn_ctx *ctx, vdni_device *device, const vdni_op *op, void *workspace)
+{
+    if (op->kind == VDNI_OP_TIME_EMBEDDING && met.count < 64)
+        met.times[met.count++] = *(const float *)op->in[0]->data;
+    return met.real->run(ctx, device, op, workspace);
+}
+
+/* The middles of ten parts of the times that are trained, then one pass from the sampler's start. */
+static void the_times_are_those_that_are_trained(void)
+{
+    static const char *const settings[2] = { "{\"all_times\":1}",
+                                             "{\"all_times\":1,\"train_t0\":600}" };
+    for (int i = 0; i < 2; i++) {
+        vdn_ctx ctx;
+        vdn_train_options o = fix_options(12);
+        o.settings = settings[i];
+        memset(&met, 0, sizeof met);
+        net_open(&ctx, 1, VDNI_PREPARE_PLAIN);
+        met.real = ctx.backend;
+        met.table = *ctx.backend;
+        met.table.run = met_run;
+        ctx.backend = &met.table;
+        vdni_trainer *t = fix_trainer(&ctx, &o);
+        met.count = 0;
+        (void)validate(&ctx, t);
+        EXPECT(met.count == 3 * 11); /* three slices */
+        for (int k = 0; k < met.count; k++)
+            EXPECT(met.times[k] ==
+                   (k % 11 == 10 ? 500.0f : (float)((i ? 30 : 50) * (2 * (k % 11) + 1))));
+        end(&ctx, t);
+    }
+}
+
 static void the_literal_mode_has_no_single_pass(void)
 {
     vdn_ctx ctx;
@@ -214,6 +256,7 @@ int main(void)
     RUN(a_new_refiner_scores_as_its_prior);
     RUN(dice_of_a_constant_prior_is_that_of_the_masks);
     RUN(fewer_slices_and_all_times_are_possible);
+    RUN(the_times_are_those_that_are_trained);
     RUN(the_literal_mode_has_no_single_pass);
     RUN(nothing_is_left_behind);
     RUN(examples_are_shown_of_every_validation);

@@ -1,77 +1,29 @@
-/* The runtime of runtime_api.h: memory, streams, graphs, faults on demand. */
-#include "runtime_api.h"
-
-#include "threads.h"
+/* The runtime of runtime_api.h: memory, errors, faults on demand. Streams, graphs and events are in
+ * streams.cpp. */
+#include "runtime_state.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <map>
-#include <mutex>
-#include <set>
-#include <string>
-#include <vector>
+using namespace emulated;
 
-typedef std::vector<std::function<cudaError_t()>> operations;
-
-struct CUstream_st {
-    bool capturing, spoilt;
-    operations recorded;
-};
-struct CUevent_st {
-    bool recorded;
-    std::chrono::steady_clock::time_point at;
-};
-struct CUgraph_st {
-    operations nodes;
-};
-struct CUgraphExec_st {
-    operations nodes;
-};
-
-namespace
-{
-
-enum { ALIGNMENT = 256, FILLER = 0xfd };
-
-struct device_block {
-    size_t bytes;
-    char *mapping;
-    size_t mapping_bytes;
-};
-
-/* Never destroyed: the host may still call while the process ends. */
-struct runtime {
-    std::recursive_mutex lock;
-    std::map<char *, device_block> blocks;
-    std::map<char *, size_t> pinned;
-    std::set<cudaStream_t> streams;
-    CUstream_st null_stream = {};
-    size_t allocated = 0;
-    std::string fault;
-    long mallocs = 0, launches = 0;
-    cudaError_t sticky = cudaSuccess;
-    int capturing = 0;
-};
-
-runtime &the()
+runtime &emulated::the()
 {
     static runtime *r = new runtime;
     return *r;
 }
 
-thread_local cudaError_t last_error = cudaSuccess;
+static thread_local cudaError_t last_error = cudaSuccess;
 
-cudaError_t fail(cudaError_t error)
+cudaError_t emulated::fail(cudaError_t error)
 {
     if (error != cudaSuccess) last_error = error;
     return error;
 }
 
 /* Number behind "<name>:", or 0. */
-long fault_number(const char *name)
+long emulated::fault_number(const char *name)
 {
     runtime &r = the();
     const char *now = getenv("VERDIFF_EMULATION_FAULT");
@@ -85,43 +37,27 @@ long fault_number(const char *name)
     return r.fault.size() > length ? atol(r.fault.c_str() + length + 1) : 1;
 }
 
-size_t memory_bytes()
+static size_t memory_bytes()
 {
     const char *text = getenv("VERDIFF_EMULATION_MEMORY");
     return text ? (size_t)strtoull(text, nullptr, 10) : (size_t)4 << 30;
 }
 
-int capability()
+static int capability()
 {
     const char *text = getenv("VERDIFF_EMULATION_CAPABILITY");
     return text ? atoi(text) : 90;
 }
 
 /* Whatever the call: no device, or a lost one. */
-cudaError_t usable()
+cudaError_t emulated::usable()
 {
     if (fault_number("count")) return cudaErrorInsufficientDriver;
     if (fault_number("nodevice")) return cudaErrorNoDevice;
     return the().sticky;
 }
 
-#define VERDIFF_ENTER()                                     \
-    std::lock_guard<std::recursive_mutex> lock(the().lock); \
-    do {                                                    \
-        const cudaError_t error_ = usable();                \
-        if (error_ != cudaSuccess) return fail(error_);     \
-    } while (0)
-
-/* What may not be done while a stream is captured, and ends the capture. */
-#define VERDIFF_NOT_CAPTURED()                                              \
-    do {                                                                    \
-        if (the().capturing) {                                              \
-            for (cudaStream_t s : the().streams) s->spoilt |= s->capturing; \
-            return fail(cudaErrorStreamCaptureUnsupported);                 \
-        }                                                                   \
-    } while (0)
-
-bool on_device(const void *p, size_t bytes)
+static bool on_device(const void *p, size_t bytes)
 {
     char *at = static_cast<char *>(const_cast<void *>(p));
     auto behind = the().blocks.upper_bound(at);
@@ -130,37 +66,35 @@ bool on_device(const void *p, size_t bytes)
     return at + bytes <= behind->first + behind->second.bytes;
 }
 
-bool touches_device(const void *p) { return on_device(p, 0); }
+static bool touches_device(const void *p) { return on_device(p, 0); }
 
-bool is_pinned(const void *p, size_t bytes)
+void emulated::note(char letter)
+{
+    const char *name = getenv("VERDIFF_EMULATION_LOG");
+    if (!name || !name[0]) return;
+    if (FILE *file = fopen(name, "a")) {
+        fputc(letter, file);
+        fclose(file);
+    }
+}
+
+static bool is_pinned(const void *p, size_t bytes)
 {
     char *at = static_cast<char *>(const_cast<void *>(p));
     auto behind = the().pinned.upper_bound(at);
     if (behind == the().pinned.begin()) return false;
     --behind;
-    return at + bytes <= behind->first + behind->second;
+    return at + bytes <= behind->first + behind->second.bytes;
 }
 
-bool filled(const char *from, const char *to)
+static bool filled(const char *from, const char *to)
 {
     for (; from < to; from++)
         if (*from != (char)FILLER) return false;
     return true;
 }
 
-cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> operation)
-{
-    runtime &r = the();
-    if (!stream)
-        stream = &r.null_stream;
-    else if (!r.streams.count(stream))
-        return fail(cudaErrorInvalidResourceHandle);
-    if (!stream->capturing) return fail(operation());
-    stream->recorded.push_back(std::move(operation));
-    return cudaSuccess;
-}
-
-cudaError_t check_copy(void *to, const void *from, size_t bytes, cudaMemcpyKind *kind)
+static cudaError_t check_copy(void *to, const void *from, size_t bytes, cudaMemcpyKind *kind)
 {
     if (*kind == cudaMemcpyDefault)
         *kind = touches_device(to)
@@ -177,7 +111,7 @@ cudaError_t check_copy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
     return cudaSuccess;
 }
 
-const struct {
+static const struct {
     cudaError_t error;
     const char *name, *text;
 } errors[] = {
@@ -201,8 +135,6 @@ const struct {
     { cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
       "operation failed due to a previous error during capture" },
 };
-
-} // namespace
 
 const char *cudaGetErrorString(cudaError_t error)
 {
@@ -312,7 +244,8 @@ cudaError_t cudaDeviceSynchronize()
 {
     VERDIFF_ENTER();
     VERDIFF_NOT_CAPTURED();
-    return cudaSuccess;
+    run_all();
+    return fail(the().sticky);
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
@@ -338,29 +271,51 @@ cudaError_t cudaDriverGetVersion(int *version)
 /* ---- memory ---- */
 
 /* The end of a block is as near as its alignment lets it be to a page nobody may touch. */
+static bool make_block(device_block *out, char **data, size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t inside = (bytes + ALIGNMENT + page - 1) / page * page;
+    char *mapping = static_cast<char *>(mmap(nullptr, inside + 2 * page, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (mapping == MAP_FAILED) return false;
+    mprotect(mapping, page, PROT_NONE);
+    mprotect(mapping + page + inside, page, PROT_NONE);
+    char *end = mapping + page + inside;
+    *data = end - (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    memset(mapping + page, FILLER, (size_t)(*data - mapping) - page);
+    memset(*data, 0xff, bytes);
+    memset(*data + bytes, FILLER, (size_t)(end - *data) - bytes);
+    *out = { bytes, mapping, inside + 2 * page };
+    return true;
+}
+
+static void drop_block(const device_block &b, const char *data, const char *what)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (!filled(b.mapping + page, data) ||
+        !filled(data + b.bytes, b.mapping + b.mapping_bytes - page)) {
+        fprintf(stderr, "emulation: something was written outside a %s block of %zu bytes\n", what,
+                b.bytes);
+        abort();
+    }
+    munmap(b.mapping, b.mapping_bytes);
+}
+
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     *out = nullptr;
     VERDIFF_ENTER();
     VERDIFF_NOT_CAPTURED();
     runtime &r = the();
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const long refused = fault_number("malloc");
+    note('A');
     if (++r.mallocs == refused || bytes > memory_bytes() || r.allocated > memory_bytes() - bytes)
         return fail(cudaErrorMemoryAllocation);
     if (bytes == 0) return cudaSuccess;
-    const size_t inside = (bytes + ALIGNMENT + page - 1) / page * page;
-    char *mapping = static_cast<char *>(mmap(nullptr, inside + 2 * page, PROT_READ | PROT_WRITE,
-                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    if (mapping == MAP_FAILED) return fail(cudaErrorMemoryAllocation);
-    mprotect(mapping, page, PROT_NONE);
-    mprotect(mapping + page + inside, page, PROT_NONE);
-    char *end = mapping + page + inside;
-    char *data = end - (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    memset(mapping + page, FILLER, (size_t)(data - mapping) - page);
-    memset(data, 0xff, bytes);
-    memset(data + bytes, FILLER, (size_t)(end - data) - bytes);
-    r.blocks[data] = { bytes, mapping, inside + 2 * page };
+    device_block b;
+    char *data;
+    if (!make_block(&b, &data, bytes)) return fail(cudaErrorMemoryAllocation);
+    r.blocks[data] = b;
     r.allocated += bytes;
     *out = data;
     return cudaSuccess;
@@ -375,17 +330,11 @@ cudaError_t cudaFree(void *block)
     char *data = static_cast<char *>(block);
     const auto found = r.blocks.find(data);
     if (found == r.blocks.end()) return fail(cudaErrorInvalidValue);
+    run_all();
     const device_block b = found->second;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (!filled(b.mapping + page, data) ||
-        !filled(data + b.bytes, b.mapping + b.mapping_bytes - page)) {
-        fprintf(stderr, "emulation: something was written outside a device block of %zu bytes\n",
-                b.bytes);
-        abort();
-    }
     r.allocated -= b.bytes;
     r.blocks.erase(found);
-    munmap(b.mapping, b.mapping_bytes);
+    drop_block(b, data, "device");
     return cudaSuccess;
 }
 
@@ -394,19 +343,38 @@ cudaError_t cudaMallocHost(void **out, size_t bytes)
     *out = nullptr;
     VERDIFF_ENTER();
     VERDIFF_NOT_CAPTURED();
-    if (posix_memalign(out, 4096, bytes ? bytes : 1)) return fail(cudaErrorMemoryAllocation);
-    the().pinned[static_cast<char *>(*out)] = bytes;
+    device_block b;
+    char *data;
+    note('A');
+    if (++the().mallocs == fault_number("malloc") || !make_block(&b, &data, bytes))
+        return fail(cudaErrorMemoryAllocation);
+    the().pinned[data] = b;
+    *out = data;
     return cudaSuccess;
 }
 
+/* Waits for nothing: a copy that still needs the block meets no memory. */
 cudaError_t cudaFreeHost(void *block)
 {
     VERDIFF_ENTER();
     VERDIFF_NOT_CAPTURED();
     if (!block) return cudaSuccess;
-    if (!the().pinned.erase(static_cast<char *>(block))) return fail(cudaErrorInvalidValue);
-    free(block);
+    char *data = static_cast<char *>(block);
+    const auto found = the().pinned.find(data);
+    if (found == the().pinned.end()) return fail(cudaErrorInvalidValue);
+    drop_block(found->second, data, "pinned");
+    the().pinned.erase(found);
     return cudaSuccess;
+}
+
+/* Letter of a copy, see runtime_api.h. */
+static char letter_of(cudaMemcpyKind kind, bool pinned, cudaStream_t stream)
+{
+    const bool there = kind == cudaMemcpyHostToDevice;
+    if (!there && kind != cudaMemcpyDeviceToHost) return 'D';
+    if (!pinned) return there ? 'H' : 'G';
+    if (stream && stream->number > 1) return there ? 'S' : 'F';
+    return there ? 's' : 'f';
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
@@ -419,10 +387,19 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         if (kind == cudaMemcpyHostToDevice && !is_pinned(from, bytes)) VERDIFF_NOT_CAPTURED();
         if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, bytes)) VERDIFF_NOT_CAPTURED();
     }
-    return enqueue(stream, [=] {
-        memcpy(to, from, bytes);
+    const bool there = kind == cudaMemcpyHostToDevice;
+    const bool pinned = there ? is_pinned(from, bytes) : is_pinned(to, bytes);
+    const char letter = letter_of(kind, pinned, stream);
+    note(letter);
+    std::vector<char> staged; /* the runtime has its own copy of what may change at once */
+    if (letter == 'H' && stream && !(stream->eager && stream->queue.empty()))
+        staged.assign(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+    const cudaError_t enqueued = enqueue(stream, [=] {
+        memcpy(to, staged.empty() ? from : staged.data(), bytes);
         return cudaSuccess;
     });
+    if (letter == 'G' && stream && !stream->capturing) run_until(stream, nullptr);
+    return enqueued != cudaSuccess ? enqueued : fail(the().sticky);
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
@@ -436,6 +413,7 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
 {
     VERDIFF_ENTER();
     if (bytes && !on_device(to, bytes)) return fail(cudaErrorInvalidValue);
+    note('Z');
     return enqueue(stream, [=] {
         memset(to, value, bytes);
         return cudaSuccess;
@@ -447,167 +425,4 @@ cudaError_t cudaMemset(void *to, int value, size_t bytes)
     VERDIFF_ENTER();
     VERDIFF_NOT_CAPTURED();
     return cudaMemsetAsync(to, value, bytes, nullptr);
-}
-
-/* ---- streams and kernels ---- */
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
-{
-    *stream = nullptr;
-    VERDIFF_ENTER();
-    if (flags > cudaStreamNonBlocking) return fail(cudaErrorInvalidValue);
-    *stream = new CUstream_st();
-    the().streams.insert(*stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreate(cudaStream_t *stream)
-{
-    return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    VERDIFF_ENTER();
-    if (!the().streams.erase(stream)) return fail(cudaErrorInvalidResourceHandle);
-    the().capturing -= stream->capturing;
-    delete stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    VERDIFF_ENTER();
-    if (stream && !the().streams.count(stream)) return fail(cudaErrorInvalidResourceHandle);
-    if (!stream || stream->capturing) VERDIFF_NOT_CAPTURED();
-    return cudaSuccess;
-}
-
-cudaError_t emulation::launch(const void *kernel, dim3 grid, dim3 block, size_t shared,
-                              cudaStream_t stream, std::function<void()> body)
-{
-    VERDIFF_ENTER();
-    const uint64_t threads = (uint64_t)block.x * block.y * block.z;
-    if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 ||
-        !threads || threads > 1024 || block.z > 64)
-        return fail(cudaErrorInvalidConfiguration);
-    if (shared > 48 * 1024) return fail(cudaErrorInvalidValue);
-    return enqueue(stream, [=] {
-        const long lost = fault_number("launch");
-        if (lost && ++the().launches >= lost) return the().sticky = cudaErrorIllegalAddress;
-        run_grid(kernel, grid, block, body);
-        return cudaSuccess;
-    });
-}
-
-/* ---- graphs ---- */
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
-{
-    VERDIFF_ENTER();
-    if (!stream) return fail(cudaErrorStreamCaptureUnsupported);
-    if (!the().streams.count(stream)) return fail(cudaErrorInvalidResourceHandle);
-    if (stream->capturing) return fail(cudaErrorInvalidValue);
-    stream->capturing = true;
-    stream->spoilt = false;
-    the().capturing++;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
-{
-    *graph = nullptr;
-    VERDIFF_ENTER();
-    if (!stream || !the().streams.count(stream)) return fail(cudaErrorInvalidResourceHandle);
-    if (!stream->capturing) return fail(cudaErrorInvalidValue);
-    stream->capturing = false;
-    the().capturing--;
-    operations recorded = std::move(stream->recorded);
-    stream->recorded.clear();
-    if (stream->spoilt) return fail(cudaErrorStreamCaptureInvalidated);
-    *graph = new CUgraph_st{ std::move(recorded) };
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long)
-{
-    *executable = nullptr;
-    VERDIFF_ENTER();
-    if (!graph) return fail(cudaErrorInvalidValue);
-    *executable = new CUgraphExec_st{ graph->nodes };
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph)
-{
-    if (!graph) return fail(cudaErrorInvalidValue);
-    delete graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream)
-{
-    VERDIFF_ENTER();
-    if (!executable) return fail(cudaErrorInvalidValue);
-    for (const auto &node : executable->nodes) {
-        const cudaError_t error = enqueue(stream, node);
-        if (error != cudaSuccess) return error;
-    }
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable)
-{
-    if (!executable) return fail(cudaErrorInvalidValue);
-    delete executable;
-    return cudaSuccess;
-}
-
-/* ---- events ---- */
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
-{
-    *event = nullptr;
-    VERDIFF_ENTER();
-    *event = new CUevent_st();
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t *event)
-{
-    return cudaEventCreateWithFlags(event, cudaEventDefault);
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-    VERDIFF_ENTER();
-    if (!event) return fail(cudaErrorInvalidResourceHandle);
-    return enqueue(stream, [=] {
-        event->recorded = true;
-        event->at = std::chrono::steady_clock::now();
-        return cudaSuccess;
-    });
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-    VERDIFF_ENTER();
-    return event ? cudaSuccess : fail(cudaErrorInvalidResourceHandle);
-}
-
-cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
-{
-    VERDIFF_ENTER();
-    if (!from || !to || !from->recorded || !to->recorded)
-        return fail(cudaErrorInvalidResourceHandle);
-    *milliseconds = std::chrono::duration<float, std::milli>(to->at - from->at).count();
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-    VERDIFF_ENTER();
-    if (!event) return fail(cudaErrorInvalidResourceHandle);
-    delete event;
-    return cudaSuccess;
 }

@@ -1,5 +1,5 @@
-/* The part of the CUDA runtime that CUDA/ uses, on host memory. Enqueued work is done at once, or
- * kept in a graph while its stream is captured.
+/* The part of the CUDA runtime that CUDA/ uses, on host memory. Enqueued work is done at once unless said
+ * otherwise below, or kept in a graph while its stream is captured.
  *
  *   VERDIFF_EMULATION_CAPABILITY=90   compute capability of the device
  *   VERDIFF_EMULATION_MEMORY=<bytes>  its memory, 4 GiB when absent
@@ -7,7 +7,18 @@
  *                           launch:N  from the N-th kernel on everything fails
  *                           count     the driver is too old
  *                           nodevice  there is no device
- * A changed fault starts counting anew. */
+ * A changed fault starts counting anew.
+ *
+ *   VERDIFF_EMULATION_STREAMS=late       streams do nothing until the host waits or another stream does
+ *                             copies     so the first; those made after it run as soon as they may
+ *                             computing  the other way round
+ *   VERDIFF_EMULATION_LOG=<file>         what is asked for and waited for, a letter each, is appended:
+ *                      K kernel  Z memset  D copy on the device
+ *                      H, G copy from and to the host, the stream standing until it is done
+ *                      S, F the same from and to pinned memory on a stream after the first
+ *                      s, f the same on the first
+ *                      W the host waits for an event, Y for a stream; neither when all is done
+ *                      A memory is allocated, of the device or pinned */
 #ifndef VERDIFF_EMULATION_RUNTIME_API_H
 #define VERDIFF_EMULATION_RUNTIME_API_H
 
@@ -101,6 +112,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamCreate(cudaStream_t *stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph,

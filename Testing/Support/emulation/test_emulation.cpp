@@ -379,6 +379,55 @@ void faults_come_when_they_are_asked_for()
 
 } // namespace
 
+/* What two streams do with one cell, by how eager they are: the first adds 1 and the second doubles when
+ * the event says so, and one that does not ask for the event shows it. */
+__global__ void twice(int *x)
+{
+    *x *= 2;
+}
+__global__ void one_more(int *x)
+{
+    *x += 1;
+}
+void streams_keep_their_order_only_where_they_are_told()
+{
+    const struct {
+        const char *mode;
+        int without; /* the event, from 1: (1 + 1) * 2 or 1 * 2 + 1 */
+    } cases[] = { { "", 4 }, { "late", 4 }, { "copies", 3 }, { "computing", 4 } };
+    for (const auto &c : cases) {
+        for (int waits = 0; waits < 2; waits++) {
+            cudaStream_t first, second;
+            cudaEvent_t event;
+            int *x, *host, start_value = 1;
+            setenv("VERDIFF_EMULATION_STREAMS", c.mode, 1);
+            EXPECT(cudaStreamCreateWithFlags(&first, cudaStreamNonBlocking) == cudaSuccess);
+            EXPECT(cudaStreamCreateWithFlags(&second, cudaStreamNonBlocking) == cudaSuccess);
+            EXPECT(cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess);
+            EXPECT(cudaMalloc(&x, sizeof *x) == cudaSuccess);
+            EXPECT(cudaMallocHost((void **)&host, sizeof *host) == cudaSuccess);
+            EXPECT(cudaMemcpy(x, &start_value, sizeof *x, cudaMemcpyHostToDevice) == cudaSuccess);
+            *host = -1;
+            EXPECT(start(one_more, 1, 1, first, x) == cudaSuccess);
+            EXPECT(cudaEventRecord(event, first) == cudaSuccess);
+            if (waits) EXPECT(cudaStreamWaitEvent(second, event, 0) == cudaSuccess);
+            EXPECT(start(twice, 1, 1, second, x) == cudaSuccess);
+            if (!waits) EXPECT(cudaEventSynchronize(event) == cudaSuccess);
+            EXPECT(cudaMemcpyAsync(host, x, sizeof *x, cudaMemcpyDeviceToHost, second) ==
+                   cudaSuccess);
+            EXPECT(!waits || !strcmp(c.mode, "") || *host == -1);
+            EXPECT(cudaStreamSynchronize(second) == cudaSuccess);
+            EXPECT(*host == (waits ? 4 : c.without));
+            if (*host != (waits ? 4 : c.without)) printf("  %s: %d\n", c.mode, *host);
+            EXPECT(cudaFree(x) == cudaSuccess && cudaFreeHost(host) == cudaSuccess);
+            EXPECT(cudaEventDestroy(event) == cudaSuccess);
+            EXPECT(cudaStreamDestroy(second) == cudaSuccess);
+            EXPECT(cudaStreamDestroy(first) == cudaSuccess);
+        }
+    }
+    unsetenv("VERDIFF_EMULATION_STREAMS");
+}
+
 int main()
 {
     RUN(conversions_are_to_the_nearest_even);
@@ -388,6 +437,7 @@ int main()
     RUN(wrong_kernels_are_stopped_with_a_reason);
     RUN(tiles_multiply_as_matrices_do);
     RUN(a_captured_stream_does_nothing_until_its_graph_is_launched);
+    RUN(streams_keep_their_order_only_where_they_are_told);
     RUN(faults_come_when_they_are_asked_for);
     return test_result();
 }
