@@ -1,6 +1,7 @@
 // Planes and neighbouring slices: what a model is given is the same however a volume is stored, and whether it is
 // segmented whole, in parts or by the program. The expected values are cut by hand.
 #include "support.h"
+#include "training_kit.h"
 
 #include "core.h"
 #include "sagittal.h"
@@ -368,3 +369,97 @@ TEST(Training, IsGivenTheSlicesThatSegmentingCuts)
     }
   }
 }
+
+namespace
+{
+
+// Mean Dice over a subject's labels of the report of VerdiffEvaluate, by case.
+std::map<std::string, double>
+DiceByCase(const std::string & report)
+{
+  std::map<std::string, double> dice;
+  const auto                    json = nlohmann::json::parse(ReadFile(report));
+  for (const auto & one : json["cases"])
+  {
+    dice[one["case"]] = one["labels"][0]["dice"];
+  }
+  return dice;
+}
+
+struct Cutting
+{
+  const char * plane;
+  const char * neighbours;
+};
+
+class TrainedModel : public testing::TestWithParam<Cutting>
+{
+};
+
+} // namespace
+
+// From a data set to a mask with the programs alone. The test table scores slices that the training cut; VerdiffSegment
+// cuts the files itself: the same subject must come to the same Dice. Alone, the condition net draws no noise.
+TEST_P(TrainedModel, SegmentsAsItsTestTableSays)
+{
+  const TempFolder folder;
+  const auto       set = SmallSet("mr", { "--coarse", "4", "--labels", "vertebra" });
+  WriteFile(folder / "quick.json", R"({"network": "condition", "batch": 4, "validation_slices": 8, "lr": 0.01, "ema": 0,
+                  "aug_elastic_p": 0, "aug_gamma_p": 0, "aug_noise_p": 0, "aug_blur_p": 0, "aug_bias_p": 0})");
+  const Outcome trained = RunTool("VerdiffTrain",
+                                  ShortRun(set,
+                                           folder / "m",
+                                           folder / "quick.json",
+                                           { "--steps",
+                                             "200",
+                                             "--plane",
+                                             GetParam().plane,
+                                             "--neighbours",
+                                             GetParam().neighbours,
+                                             "--spacing",
+                                             "3.5",
+                                             "--emptySlices",
+                                             "1" }));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::filesystem::create_directories(folder / "out");
+  for (const auto & entry : std::filesystem::directory_iterator(set + "/labelsTr"))
+  {
+    const std::string id = entry.path().filename().string().substr(0, 6);
+    const Outcome     outcome = RunTool("VerdiffSegment",
+                                    { set + "/imagesTr/" + id + "_0000.nii.gz",
+                                          folder / ("out/" + id + ".nii.gz"),
+                                          "--model",
+                                          folder / "m/model.safetensors",
+                                          "--modality",
+                                          "mr",
+                                          "--threads",
+                                          "1",
+                                          "--device",
+                                          "cpu",
+                                          "--precision",
+                                          "f32",
+                                          "--report",
+                                          folder / "r.json" });
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto scan = ReadVolume(set + "/imagesTr/" + id + "_0000.nii.gz");
+    const auto mask = ReadLabels(folder / ("out/" + id + ".nii.gz"));
+    EXPECT_EQ(GeometryDifference(*scan.image, *mask.image, 1e-5).value_or(""), "");
+  }
+  const Outcome scored =
+    RunTool("VerdiffEvaluate", { set + "/labelsTr", folder / "out", "--report", folder / "scores.json" });
+  ASSERT_EQ(scored.code, 0) << scored.err;
+  const auto table = nlohmann::json::parse(ReadFile(folder / "m/test.json"));
+  const auto values = table["prior"]["vertebra"]["dice_per_subject"]["values"];
+  ASSERT_EQ(values.size(), 1u);
+  EXPECT_GT(values[0], 0.1) << GetParam().plane << GetParam().neighbours; // it has learned something
+  std::string found;
+  for (const auto & [id, dice] : DiceByCase(folder / "scores.json"))
+  {
+    found += std::abs(dice - values[0].get<double>()) < 1e-9 ? id : "";
+  }
+  EXPECT_EQ(found.size(), 6u) << "test table " << values[0] << ", files " << ReadFile(folder / "scores.json");
+}
+
+INSTANTIATE_TEST_SUITE_P(Cuttings,
+                         TrainedModel,
+                         testing::Values(Cutting{ "axial", "1" }, Cutting{ "sagittal", "3" }, Cutting{ "axial", "3" }));

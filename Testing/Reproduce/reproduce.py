@@ -48,12 +48,27 @@ def read_table(name):
         return json.load(file)
 
 
+SLICES = ("slices.store", "slices.json")
+
+
+def link(source, target):
+    """Hard links of the slices that were read last: VerdiffTrain replaces files, it never writes into one."""
+    for name in SLICES:
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        if os.path.exists(old) and not (os.path.exists(new) and os.path.samefile(old, new)):
+            if os.path.exists(new):
+                os.remove(new)
+            os.link(old, new)
+
+
 def train(args, table, arm, seed):
     """One arm with one seed; nothing when its table is there."""
     folder = os.path.join(args.folder, "%s-%d" % (arm["name"], seed))
     if os.path.exists(os.path.join(folder, "test.json")):
         return folder
     os.makedirs(folder, exist_ok=True)
+    if not os.path.exists(os.path.join(folder, SLICES[0])):
+        link(args.folder, folder)
     preset = dict(table.get("settings", {}), **arm.get("settings", {}))
     preset_path = os.path.join(folder, "preset.json")
     with open(preset_path, "w", encoding="utf-8") as file:
@@ -75,6 +90,7 @@ def train(args, table, arm, seed):
             last = [line.strip() for line in log if line.strip()][-1:]
         print("  failed with exit code %d: %s" % (code, " ".join(last)), flush=True)
         return None
+    link(folder, args.folder)
     return folder
 
 

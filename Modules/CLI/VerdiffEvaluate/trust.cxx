@@ -134,16 +134,18 @@ ScoreTrust(vdn_ctx *             ctx,
   const std::int64_t size[3] = { std::int64_t(extent[2]), std::int64_t(extent[1]), std::int64_t(extent[0]) };
   const double       lengths[3] = { spacing[2], spacing[1], spacing[0] };
   CaseTrust          trust{ ImageStem(reference), {} };
-  Check(ctx,
-        vdn_score_probability(ctx,
-                              &trust.score,
-                              Foreground(labels, only).data(),
-                              p.image->GetBufferPointer(),
-                              unsure.image ? unsure.image->GetBufferPointer() : nullptr,
-                              size,
-                              lengths),
-        ExitCode::Input,
-        probability);
+  const vdn_status   status = vdn_score_probability(ctx,
+                                                  &trust.score,
+                                                  Foreground(labels, only).data(),
+                                                  p.image->GetBufferPointer(),
+                                                  unsure.image ? unsure.image->GetBufferPointer() : nullptr,
+                                                  size,
+                                                  lengths);
+  if (status == VDN_ERR_NUMERIC) // the file's fault: both maps are finite
+  {
+    throw Failure(ExitCode::Input, probability + ": " + vdn_ctx_error(ctx));
+  }
+  Check(ctx, status, ExitCode::Input, probability);
   return trust;
 }
 

@@ -166,7 +166,8 @@ LayoutWriter::Modality() const
   {
     return PhantomModality::Xray;
   }
-  return m_Layout == "spider" || m_Layout == "mrspineseg" || m_Layout == "sudirman" || m_Layout == "nnunet1"
+  return m_Layout == "totalsegmentator-mr" || m_Layout == "spider" || m_Layout == "mrspineseg" ||
+             m_Layout == "sudirman" || m_Layout == "nnunet1"
            ? PhantomModality::Mr
            : PhantomModality::Ct;
 }
@@ -195,7 +196,7 @@ LayoutWriter::Add(const Phantom & phantom, int number)
   {
     AddMrspineseg(phantom, number);
   }
-  else if (m_Layout == "totalsegmentator")
+  else if (m_Layout == "totalsegmentator" || m_Layout == "totalsegmentator-mr")
   {
     AddTotalsegmentator(phantom, number);
   }
@@ -388,26 +389,34 @@ LayoutWriter::AddSudirman(const Phantom & phantom, int number) const
   return true;
 }
 
+// The MR version does not tell vertebrae apart.
 void
 LayoutWriter::AddTotalsegmentator(const Phantom & phantom, int number)
 {
+  const bool        mr = Modality() == PhantomModality::Mr;
   const std::string subject = Format("s%04d", number);
   const std::string folder = m_Folder + subject + "/segmentations/";
-  const auto        write = [&](const std::string & name, int level) {
-    std::vector<uint8_t> mask(phantom.numbers.size());
-    std::transform(phantom.numbers.begin(), phantom.numbers.end(), mask.begin(), [level](uint8_t v) {
-      return static_cast<uint8_t>(v == level ? 1 : 0);
+  const auto        write = [&](const std::string & name, const std::vector<uint8_t> & values, int first, int last) {
+    std::vector<uint8_t> mask(values.size());
+    std::transform(values.begin(), values.end(), mask.begin(), [first, last](uint8_t v) {
+      return static_cast<uint8_t>(v >= first && v <= last ? 1 : 0);
     });
     WriteLabelVolume(folder + name + ".nii.gz", phantom, mask);
   };
-  WriteScan(m_Folder + subject + "/ct.nii.gz", phantom);
-  for (int level = 1; level <= lastLumbar; ++level)
+  WriteScan(m_Folder + subject + (mr ? "/mri.nii.gz" : "/ct.nii.gz"), phantom);
+  for (int level = 1; !mr && level <= lastLumbar; ++level)
   {
-    write("vertebrae_" + LevelName(level), level);
+    write("vertebrae_" + LevelName(level), phantom.numbers, level, level);
   }
-  write("sacrum", PhantomSacrumNumber);
-  write("rib_left_1", -1);
-  m_Lines.push_back(subject + ";60;m;CT;" + (number == 3 ? "test" : "train"));
+  if (mr)
+  {
+    write("vertebrae", phantom.labels, PhantomVertebra, PhantomVertebra);
+    write("intervertebral_discs", phantom.labels, PhantomDisc, PhantomDisc);
+    write("spinal_cord", phantom.labels, PhantomCanal, PhantomCanal);
+  }
+  write("sacrum", phantom.numbers, PhantomSacrumNumber, PhantomSacrumNumber);
+  write(mr ? "hip_left" : "rib_left_1", phantom.labels, 200, 200);
+  m_Lines.push_back(subject + ";60;m;" + (mr ? "MR" : "CT") + ";" + (number == 3 ? "test" : "train"));
 }
 
 void
@@ -430,7 +439,7 @@ LayoutWriter::Finish()
   {
     const std::string last = m_Lines.back();
     m_Lines.pop_back();
-    WriteText(m_Folder + "data_split.txt", "trainset:\n" + Joined(m_Lines) + "\ntest_public:\n" + last + "\n");
+    WriteText(m_Folder + "metadata/data_split.txt", "trainset:\n" + Joined(m_Lines) + "\ntest_public:\n" + last + "\n");
   }
   else if (m_Layout == "spider")
   {
@@ -442,7 +451,7 @@ LayoutWriter::Finish()
     WriteText(m_Folder + "boostnet_labeldata/labels/training/filenames.csv", Joined(m_Lines));
     WriteText(m_Folder + "boostnet_labeldata/labels/training/landmarks.csv", Joined(m_MoreLines));
   }
-  else if (m_Layout == "totalsegmentator")
+  else if (m_Layout == "totalsegmentator" || m_Layout == "totalsegmentator-mr")
   {
     WriteText(m_Folder + "meta.csv", "image_id;age;gender;study_type;split\n" + Joined(m_Lines));
   }

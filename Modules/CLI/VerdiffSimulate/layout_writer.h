@@ -10,7 +10,8 @@ namespace verdiff
 {
 
 /// Takes phantoms one by one and writes one of the layouts "nnunet1", "verse", "verse-challenge", "ctspine1k",
-/// "spider", "aasce", "mrspineseg", "sudirman", "totalsegmentator".
+/// "spider", "aasce", "mrspineseg", "sudirman", "totalsegmentator",
+/// "totalsegmentator-mr".
 class LayoutWriter
 {
 public:

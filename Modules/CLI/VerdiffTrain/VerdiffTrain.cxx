@@ -31,6 +31,28 @@ MakeFolder(const std::string & folder)
   OutputFile probe((fs::path(folder) / "slices.store").string()); // Removed again; proves that we may write.
 }
 
+// Before the data are read, which may take long: what the training begins with or goes on from.
+void
+CheckBeginning(vdn_ctx * ctx, const std::string & folder, const Parameters & parameters)
+{
+  const std::string initial = parameters.String("initialModel");
+  const std::string checkpoint = (fs::path(folder) / "checkpoint.safetensors").string();
+  std::error_code   error;
+  if (!parameters.Boolean("resume"))
+  {
+    if (!initial.empty())
+    {
+      LoadModel(ctx, initial);
+    }
+  }
+  else if (!fs::is_regular_file(checkpoint, error))
+  {
+    throw Failure(ExitCode::Input,
+                  checkpoint +
+                    ": no such file; no training in this folder came to a checkpoint: begin without --resume");
+  }
+}
+
 // Hosts pass every choice whether it was touched or not: what stands at its default is not insisted on, so that a
 // preset decides.
 std::string
@@ -91,9 +113,9 @@ Train(Progress &          progress,
   {
     throw Failure(ExitCode::Interrupted, "stopped; --resume continues the checkpoint in " + folder);
   }
-  if (status == VDN_ERR_ARGUMENT)
+  if (status == VDN_ERR_ARGUMENT || status == VDN_ERR_FORMAT) // what is damaged is a checkpoint or the slices
   {
-    throw Failure(ExitCode::Usage, vdn_ctx_error(ctx));
+    throw Failure(status == VDN_ERR_ARGUMENT ? ExitCode::Usage : ExitCode::Input, vdn_ctx_error(ctx));
   }
   Check(ctx, status, ExitCode::Output);
 }
@@ -117,8 +139,9 @@ Training(Program & program)
   }
   MakeFolder(folder);
   progress.Start();
-  const Context     ctx = MakeContext(progress, ComputingFrom(parameters));
-  const fs::path    root(folder);
+  const Context  ctx = MakeContext(progress, ComputingFrom(parameters));
+  const fs::path root(folder);
+  CheckBeginning(ctx.get(), folder, parameters);
   const std::string dataName = PrepareStore(
     ctx.get(), (root / "slices.store").string(), (root / "slices.json").string(), parameters, progress, storeDone);
   progress.SetRange(storeDone, 1.0, "");

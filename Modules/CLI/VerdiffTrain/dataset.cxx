@@ -24,15 +24,34 @@ struct Match
   std::string    reason;
 };
 
+// The first file below @p folder, at most three folders down, that ends so; "" without.
+std::string
+FirstBelow(const std::string & folder, const std::string & ending, int depth = 3)
+{
+  for (const std::string & name : NamesIn(folder))
+  {
+    const std::string path = folder + "/" + name;
+    const std::string below = depth > 0 && IsFolder(path) ? FirstBelow(path, ending, depth - 1) : "";
+    if (!below.empty() || (EndsWith(LowerCase(name), ending) && IsFile(path)))
+    {
+      return below.empty() ? path : below;
+    }
+  }
+  return "";
+}
+
 [[noreturn]] void
 RefuseUnknown(const std::string & folder)
 {
-  std::string looked;
+  std::string       looked;
+  const std::string mat = FirstBelow(folder, ".mat");
   for (const Layout * layout : layouts)
   {
-    looked += std::string(looked.empty() ? "" : "; ") + layout->name + ": " + layout->lookedFor;
+    looked += std::string(layout == layouts[0] ? "" : "; ") + layout->name + ": " + layout->lookedFor;
   }
-  RefuseDataset(folder, "no data set of a known layout; looked for " + looked);
+  RefuseDataset(folder,
+                "no data set of a known layout; " + (mat.empty() ? "" : mat + ": .mat files are not read; ") +
+                  "looked for " + looked);
 }
 
 Match

@@ -29,6 +29,7 @@ struct DatasetCase
   bool                     test = false; // set apart by the authors of the data: checked, not trained on
   std::vector<std::string> images;       // one file per channel
   std::string              labels;       // the file with label values; of parts and corners only named in messages
+  std::string              centroids;    // a file of VerSe beside the labels; mostly none
   std::vector<LabelPart>   parts;        // instead: one file per structure
   std::vector<double>      corners; // instead: x, y of four corners per label 1, 2, ... in parts of width and height
 };

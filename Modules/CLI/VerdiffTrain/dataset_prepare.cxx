@@ -3,16 +3,14 @@
 #include "dataset.h"
 #include "dataset_classes.h"
 #include "doctor.h"
+#include "slices_recipe.h"
 #include "store_builder.h"
 
 #include "output_file.h"
 #include "sagittal.h"
 #include "text.h"
 
-#include <nlohmann/json.hpp>
-
 #include <filesystem>
-#include <fstream>
 
 namespace verdiff
 {
@@ -20,7 +18,6 @@ namespace
 {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr double medianSpacing = -1.0; // of --spacing
 
@@ -74,33 +71,6 @@ SettingsFrom(const Parameters & parameters)
                     " mm, must be -1 (the middle of the data), 0 (as they are) or above 0");
   }
   return settings;
-}
-
-// What the slices were made from: a resumed training must read the same ones.
-Json
-StoreRecipe(const std::vector<Dataset> & datasets, const ClassMap & classes, const Parameters & parameters)
-{
-  Json recipe;
-  for (const Dataset & dataset : datasets)
-  {
-    recipe["data"].push_back({ { "name", dataset.name }, { "cases", dataset.cases.size() } });
-  }
-  recipe["classes"] = classes.names;
-  for (const char * name : { "task",
-                             "foreground",
-                             "classes",
-                             "spacing",
-                             "pixelSpacing",
-                             "modality",
-                             "plane",
-                             "neighbours",
-                             "emptySlices",
-                             "slicesPerCase",
-                             "faults" })
-  {
-    recipe[name] = parameters.String(name);
-  }
-  return recipe;
 }
 
 std::vector<Checkup>
@@ -233,7 +203,7 @@ PrepareStore(vdn_ctx *           ctx,
   progress.Stage(0.0, 0.5 * done, "Checking data set");
   const std::vector<Dataset> datasets = ReadDatasets(parameters);
   const ClassChoice          choice = ChoiceFrom(parameters);
-  const Json                 recipe = StoreRecipe(datasets, MakeClassMap(datasets, choice), parameters);
+  const auto                 recipe = SlicesRecipe(datasets, MakeClassMap(datasets, choice), parameters);
   StoreSettings              settings = SettingsFrom(parameters);
   std::string                dataName;
   for (const Dataset & dataset : datasets)
@@ -241,15 +211,8 @@ PrepareStore(vdn_ctx *           ctx,
     (void)DatasetModality(dataset, settings.modality);
     dataName += (dataName.empty() ? "" : ", ") + dataset.name;
   }
-  if (parameters.Boolean("resume") && fs::exists(store) && fs::exists(recipePath))
+  if (SlicesAreThere(store, recipePath, recipe, parameters.Boolean("resume")))
   {
-    std::ifstream file(recipePath);
-    if (Json::parse(file, nullptr, false) != recipe)
-    {
-      throw Failure(ExitCode::Usage,
-                    recipePath +
-                      ": the slices there were made from other data or options; give the same ones to resume");
-    }
     progress.Print("Using the slices of " + store);
     return dataName;
   }
@@ -259,6 +222,7 @@ PrepareStore(vdn_ctx *           ctx,
   ChooseSpacing(settings, checkups, progress);
   const ClassMap classes = MakeClassMap(datasets, choice, ValuesPresent(checkups));
   progress.Stage(0.5 * done, done, "Reading data set");
+  fs::remove(recipePath); // it must never stand beside other slices
   const StoreSummary summary = BuildStore(ctx, store, datasets, classes, settings, progress);
   OutputFile         file(recipePath);
   file.Write(recipe.dump(2) + "\n");

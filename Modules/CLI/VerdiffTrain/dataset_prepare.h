@@ -15,8 +15,8 @@ namespace verdiff
 void
 CheckDatasets(const Parameters & parameters, Progress & progress);
 
-/// Write the slice store @p store and its recipe @p recipe; on --resume those that are there are used when they were
-/// made the same way. The progress of the whole run goes to @p done.
+/// Write the slice store @p store and its recipe @p recipe; those that are there are used when they were made from the
+/// same files in the same way. The progress of the whole run goes to @p done.
 /// @return the name of the data, for the model file.
 /// @throw Failure (Input) for faults of the data unless --faults skip leaves them out, (Usage), (Output).
 std::string

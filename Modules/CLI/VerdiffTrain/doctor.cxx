@@ -1,5 +1,6 @@
 #include "doctor.h"
 
+#include "centroids.h"
 #include "dataset_load.h"
 #include "interrupt.h"
 #include "label_source.h"
@@ -56,6 +57,7 @@ public:
     }
     CountLabels(*loaded->labels.image);
     CheckEmpty();
+    CheckCentroids(one, loaded->labels, m_Checkup.findings);
     CheckLevels(*loaded->labels.image, first.orientationKnown && m_Facts.size[0] >= slicesOfAVolume);
     m_Checkup.cases.push_back(m_Facts);
   }

@@ -125,6 +125,14 @@ AddPart(Dataset & dataset, const std::string & root, const std::string & part, b
   }
 }
 
+// The corners of a part are there only as <image>.jpg.mat.
+bool
+HoldsMat(const std::string & labels)
+{
+  const auto names = NamesIn(labels);
+  return std::any_of(names.begin(), names.end(), [](const std::string & name) { return EndsWith(name, ".jpg.mat"); });
+}
+
 std::optional<std::string>
 Recognise(const std::string & folder)
 {
@@ -135,6 +143,13 @@ Recognise(const std::string & folder)
         IsFile(root + "/labels/" + part + "/filenames.csv"))
     {
       return "data and labels with filenames.csv and landmarks.csv";
+    }
+  }
+  for (const char * part : partNames)
+  {
+    if (!root.empty() && HoldsMat(root + "/labels/" + part))
+    {
+      return "data and labels with *.jpg.mat";
     }
   }
   return std::nullopt;
@@ -149,9 +164,20 @@ Read(Dataset & dataset)
   UseSource(dataset, "aasce");
   for (const char * part : partNames)
   {
-    if (IsFile(root + "/labels/" + part + "/landmarks.csv"))
+    const std::string labels = root + "/labels/" + part;
+    if (IsFile(labels + "/landmarks.csv"))
     {
       AddPart(dataset, root, part, std::string(part) == "test");
+    }
+    else if (HoldsMat(labels))
+    {
+      RefuseDataset(labels,
+                    "holds *.jpg.mat without landmarks.csv; .mat files are not read: put the landmarks.csv and "
+                    "filenames.csv of the data set there, or take the folder away");
+    }
+    else if (!NamesIn(root + "/data/" + part).empty())
+    {
+      AddMissing(dataset, "", labels + "/landmarks.csv", root + "/data/" + part);
     }
   }
 }

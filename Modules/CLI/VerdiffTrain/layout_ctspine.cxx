@@ -1,5 +1,5 @@
 // CTSpine1K: volumes/<source>/<stem>.nii.gz with labels/<source>/<stem>_seg.nii.gz, here or in raw_data. Stems may hold
-// dots (1.3.6.1.4.1.9328.50.4.0001). data_split.txt names the parts.
+// dots (1.3.6.1.4.1.9328.50.4.0001). data_split.txt names the parts; as published it lies in metadata beside raw_data.
 #include "layout.h"
 #include "text.h"
 
@@ -56,13 +56,27 @@ NoteKnownFaults(Dataset & dataset, const std::string & source, const std::string
   }
 }
 
+// Where the parts are named; "" when nowhere.
+std::string
+SplitFile(const std::string & folder)
+{
+  for (const char * place : { "/data_split.txt", "/metadata/data_split.txt", "/../metadata/data_split.txt" })
+  {
+    if (IsFile(folder + place))
+    {
+      return folder + place;
+    }
+  }
+  return "";
+}
+
 // Stem of a file to "trainset", "test_public" or "test_private".
 std::map<std::string, std::string>
-ReadSplit(const std::string & folder)
+ReadSplit(const std::string & path)
 {
   std::map<std::string, std::string> partOf;
   std::string                        part;
-  for (const std::string & line : LinesOf(folder + "/data_split.txt"))
+  for (const std::string & line : LinesOf(path))
   {
     const std::string text = Trim(line);
     if (!text.empty() && text.back() == ':')
@@ -158,7 +172,13 @@ Read(Dataset & dataset)
   dataset.channels = { "CT" };
   dataset.modality = VDN_MODALITY_CT;
   UseSource(dataset, "ctspine1k");
-  const auto partOf = ReadSplit(dataset.folder);
+  const std::string split = SplitFile(dataset.folder);
+  const auto        partOf = ReadSplit(split);
+  if (split.empty())
+  {
+    dataset.notes.push_back(dataset.folder + ": no data_split.txt here or in metadata: the cases that the authors set "
+                                             "apart for testing are not known and are trained on");
+  }
   for (const std::string & source : Sources(root + "/labels"))
   {
     AddSource(dataset, root, source, partOf);

@@ -80,6 +80,18 @@ AddLabel(Dataset & dataset, const std::string & path, const std::string & name, 
   }
 }
 
+// "1+2" of [1, 2].
+std::string
+Joined(const Json & values)
+{
+  std::string text;
+  for (const Json & value : values)
+  {
+    text += (text.empty() ? "" : "+") + value.dump();
+  }
+  return text;
+}
+
 // Version 2 has {"name": value}, version 1 {"value": "name"}.
 void
 ReadLabelNames(Dataset & dataset, const std::string & path, const Json & json, bool version1)
@@ -102,7 +114,12 @@ ReadLabelNames(Dataset & dataset, const std::string & path, const Json & json, b
     }
     if (content.is_array())
     {
-      RefuseDataset(path, "label \"" + key + "\" is a list of values (a region); one integer per label is needed");
+      RefuseDataset(
+        path,
+        "label \"" + key + "\" is a list of values (a region, " + content.dump() +
+          "); regions may overlap and are not trained: give every value a name of its own, and merge values "
+          "with --classes \"" +
+          key + "=" + Joined(content) + "\"");
     }
     if (!content.is_number_integer() || content.get<long long>() < 0 || content.get<long long>() > 65535)
     {
@@ -277,6 +294,11 @@ Read(Dataset & dataset)
     CheckTrainingList(dataset, json);
   }
   CheckNumTraining(dataset, path, json);
+  if (IsFile(dataset.folder + "/splits_final.json"))
+  {
+    dataset.notes.push_back(dataset.folder +
+                            "/splits_final.json is not read: subjects are shared out anew, by the seed");
+  }
 }
 
 } // namespace

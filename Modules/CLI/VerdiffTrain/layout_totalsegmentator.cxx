@@ -122,7 +122,8 @@ AddSubject(Dataset & dataset, const std::string & subject, const std::map<std::s
   one.images = { ImageOf(path) };
   if (one.images[0].empty())
   {
-    AddMissing(dataset, subject, path + "/ct.nii.gz", one.labels);
+    AddMissing(
+      dataset, subject, path + (dataset.modality == VDN_MODALITY_MR ? "/mri.nii.gz" : "/ct.nii.gz"), one.labels);
     whole = false;
   }
   for (const auto & [name, canonical] : structures)
@@ -150,12 +151,36 @@ AddSubject(Dataset & dataset, const std::string & subject, const std::map<std::s
   }
 }
 
+// CT values are Hounsfield units, those of MR are not: the two are prepared in different ways.
+bool
+IsCt(const std::string & folder)
+{
+  std::string ct, mr;
+  for (const std::string & subject : Subjects(folder))
+  {
+    const std::string image = ImageOf(folder + "/" + subject);
+    if (!image.empty())
+    {
+      (EndsWith(image, "/ct.nii.gz") ? ct : mr) = image;
+    }
+  }
+  if (!ct.empty() && !mr.empty())
+  {
+    RefuseDataset(folder,
+                  "holds CT and MR (" + ct + ", " + mr +
+                    "); put them into two folders and give the second one with --moreData");
+  }
+  return mr.empty();
+}
+
 void
 Read(Dataset & dataset)
 {
+  const bool ct = IsCt(dataset.folder);
   const auto structures = AllStructures(dataset);
   const auto test = TestSubjects(dataset.folder);
-  bool       ct = false;
+  dataset.channels = { ct ? "CT" : "MR" };
+  dataset.modality = ct ? VDN_MODALITY_CT : VDN_MODALITY_MR;
   dataset.labels[0] = "background";
   for (const auto & [name, canonical] : structures)
   {
@@ -165,7 +190,6 @@ Read(Dataset & dataset)
   dataset.labelsFrom = "the files of its segmentations folders";
   for (const std::string & subject : Subjects(dataset.folder))
   {
-    ct = ct || IsFile(dataset.folder + "/" + subject + "/ct.nii.gz");
     AddSubject(dataset, subject, structures, test.count(subject) > 0);
   }
   for (const std::string & name : NamesIn(dataset.folder))
@@ -176,8 +200,6 @@ Read(Dataset & dataset)
       AddMissing(dataset, name, path + "/segmentations", ImageOf(path));
     }
   }
-  dataset.channels = { ct ? "CT" : "MR" };
-  dataset.modality = ct ? VDN_MODALITY_CT : VDN_MODALITY_MR;
 }
 
 } // namespace

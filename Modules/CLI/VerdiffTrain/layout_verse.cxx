@@ -99,6 +99,20 @@ SubjectOf(const std::string & id)
   return id.substr(0, id.find('_'));
 }
 
+// The file of centroids whose name begins so; "" when there is none.
+std::string
+CentroidsBeside(const std::string & stem)
+{
+  for (const char * ending : { "_seg-subreg_ctd.json", "_ctd.json", "_iso-ctd.json" })
+  {
+    if (IsFile(stem + ending))
+    {
+      return stem + ending;
+    }
+  }
+  return "";
+}
+
 void
 AddPart(Dataset & dataset, const std::string & part)
 {
@@ -121,6 +135,7 @@ AddPart(Dataset & dataset, const std::string & part)
     one.test = test;
     one.images = { image };
     one.labels = mask;
+    one.centroids = CentroidsBeside(*Without(mask, maskEnding));
     dataset.cases.push_back(std::move(one));
   }
   for (const std::string & image : FilesBelow(part + "/rawdata", imageEnding))
@@ -152,6 +167,7 @@ AddChallenge(Dataset & dataset)
     one.subject = SubjectOf(id);
     one.images = { image };
     one.labels = mask;
+    one.centroids = CentroidsBeside(*Without(mask, flatEnding));
     dataset.cases.push_back(std::move(one));
   }
   for (const std::string & image : FilesBelow(dataset.folder, ".nii.gz", 2))

@@ -81,7 +81,9 @@ public:
     if (m_Settings.neighbours > 1 && frame.Count() == 1)
     {
       throw Failure(ExitCode::Usage,
-                    one.images[0] + Format(": one slice, --neighbours %d needs volumes", m_Settings.neighbours));
+                    one.images[0] + Format(": one slice, --neighbours %d needs volumes; slices in files of their own "
+                                           "are not put together",
+                                           m_Settings.neighbours));
     }
     m_CaseId = prefix + one.id;
     m_Subject = prefix + one.subject;
