@@ -30,7 +30,6 @@ static vdn_status find_costs(vdn_ctx *ctx, costs *c, int64_t height, int64_t wid
     VDN_CHECK(vdni_recipe_get(ctx, &recipe, &config, &steps, "recommended"));
     VDN_CHECK(vdni_network_estimate(ctx, &c->training_bytes, &config, &recipe, c->height, c->width,
                                     VDNI_BF16));
-    config.param = VDNI_PARAM_X0; /* the estimate does not depend on it */
     return vdni_sampler_estimate(ctx, &c->inference_bytes, &config, &options);
 }
 

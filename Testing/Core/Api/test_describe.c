@@ -117,6 +117,46 @@ static void a_model_file_is_described_as_its_configuration_with_notes(void)
     EXPECT(unlink(path) == 0);
 }
 
+/* A file with this configuration can be described, whatever its refiner gives. */
+static void expect_described(const vdni_config *config)
+{
+    char path[64];
+    vdni_domain domain;
+    vdn_model *model = NULL;
+    (void)snprintf(path, sizeof path, "test_describe.%ld.safetensors", (long)getpid());
+    vdni_domain_binary(&domain, "vertebra", 1);
+    EXPECT(vdni_model_create(user, &model, config, &domain, 1) == VDN_OK);
+    if (!model) return;
+    EXPECT(vdni_model_save(user, path, model, model->values) == VDN_OK);
+    vdn_model_free(model);
+    vdni_json *file = describe(path, NULL, 64, 64);
+    EXPECT(number(file, "cost", "inference_bytes") > 0.0);
+    vdni_json_free(&reader, file);
+    EXPECT(unlink(path) == 0);
+}
+
+static void every_network_and_output_is_described(void)
+{
+    static const char *const networks[] = { "verdiff",   "condition",  "msff",
+                                            "unet",      "nnunet2d",   "fcn8s",
+                                            "deeplabv3", "medsegdiff", "swinunet" };
+    vdni_config config;
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+        EXPECT(vdni_config_get(user, &config, "unit") == VDN_OK);
+        EXPECT(vdni_config_set_network(user, &config, networks[i]) == VDN_OK);
+        expect_described(&config);
+    }
+    for (int i = 0; i < 4; i++) {
+        EXPECT(vdni_config_get(user, &config, "unit") == VDN_OK);
+        config.prior_skip = 0;
+        config.param = i == 0 ? VDNI_PARAM_LITERAL : i == 3 ? VDNI_PARAM_X0 : VDNI_PARAM_EPS;
+        config.learn_sigma = i == 2;
+        if (i == 0) config.sample_steps = config.sample_start = config.time_steps;
+        if (i == 3) config.process = VDNI_PROCESS_BERNOULLI;
+        expect_described(&config);
+    }
+}
+
 static void wrong_arguments_are_refused(void)
 {
     static const struct {
@@ -171,6 +211,7 @@ int main(void)
     RUN(the_parameters_are_those_of_the_design);
     RUN(sizes_are_padded_and_cost_grows_with_them);
     RUN(the_largest_size_is_65536);
+    RUN(every_network_and_output_is_described);
     RUN(a_model_file_is_described_as_its_configuration_with_notes);
     RUN(wrong_arguments_are_refused);
     RUN(every_refused_allocation_is_survived);
