@@ -28,7 +28,7 @@ protected:
     const Outcome outcome = RunTool("VerdiffTrain", ShortRun(dataset, folder / "run", preset, options));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     const bool used = outcome.out.find("Using the slices of") != std::string::npos;
-    EXPECT_NE(used, outcome.out.find("slices of 5 cases in") != std::string::npos) << outcome.out;
+    EXPECT_NE(used, outcome.out.find(" cases in ") != std::string::npos) << outcome.out;
     return used;
   }
 
